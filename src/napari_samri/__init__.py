@@ -1,0 +1,60 @@
+"""Segment MRI by boxes and points in napari, in Python, and on the command line.
+
+The names below are loaded when they are first used: importing the package is quick and loads
+neither torch nor Qt.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_samri.embeddings import Embedding, EmbeddingCache
+    from napari_samri.geometry import Plane, Volume
+    from napari_samri.io import load_volume, save_labels
+    from napari_samri.segment.candidates import Candidates
+    from napari_samri.segment.predictor import Predictor, load_predictor
+    from napari_samri.zoo import known_models, register_model
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Candidates": "segment.candidates",
+    "Embedding": "embeddings",
+    "EmbeddingCache": "embeddings",
+    "Plane": "geometry",
+    "Predictor": "segment.predictor",
+    "Volume": "geometry",
+    "known_models": "zoo",
+    "load_predictor": "segment.predictor",
+    "load_volume": "io",
+    "register_model": "zoo",
+    "save_labels": "io",
+}
+
+__all__ = [
+    "Candidates",
+    "Embedding",
+    "EmbeddingCache",
+    "Plane",
+    "Predictor",
+    "Volume",
+    "__version__",
+    "known_models",
+    "load_predictor",
+    "load_volume",
+    "register_model",
+    "save_labels",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

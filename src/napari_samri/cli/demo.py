@@ -1,0 +1,138 @@
+"""``napari-samri demo``: the whole job on the MNI152 template, with pictures and figures."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_samri.cli.console import say
+from napari_samri.errors import InputError
+from napari_samri.prompts import SliceRequest
+
+if TYPE_CHECKING:
+    import argparse
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_samri.geometry import Volume
+
+    BoolArray = NDArray[np.bool_]
+
+FILES = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
+TISSUE_THRESHOLD = 127  # half of a tissue map's 255
+LABELS_FILE = "labels.nii.gz"
+
+
+@dataclass(frozen=True)
+class Task:
+    """An object of the template, its prompts, and the mask that it is compared with."""
+
+    name: str
+    truth: str
+    request: SliceRequest
+
+
+# In the template's own voxels (RAS, 1 mm, shape 197 x 233 x 189).
+TASKS = (
+    Task(
+        "brain, axial, by a box",
+        "brain",
+        SliceRequest(axis=2, index=100, boxes=((27, 19, 169, 203),), label=1),
+    ),
+)
+
+
+def add_parser(verbs: Any) -> None:
+    """Add this verb's options."""
+    parser = verbs.add_parser(
+        "demo", help="segment the MNI152 T1 template that nilearn carries (extra 'demo')"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("napari-samri-demo"), help="folder for the results"
+    )
+    parser.add_argument("--model", default="starter", help="id of a model, or a checkpoint")
+    parser.add_argument("--no-viewer", action="store_true", help="do not open napari")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Segment the template, write labels and pictures, print Dice, and open napari."""
+    from napari_samri.cli.overlay import picture, save_picture
+    from napari_samri.io import load_volume, save_labels
+    from napari_samri.io.atomic import make_folder
+    from napari_samri.segment.predictor import load_predictor
+    from napari_samri.segment.slices import paint_labels, segment_slices
+
+    folder = template_folder()
+    template = folder / FILES.format("t1")
+    volume = load_volume(template)
+    make_folder(options.out)
+    predictor = load_predictor(options.model)
+    say(f"{predictor.spec.title} on {predictor.device}: {predictor.spec.description}")
+    masks = list(segment_slices(predictor, volume, [task.request for task in TASKS]))
+    save_labels(options.out / LABELS_FILE, paint_labels(volume, masks), volume)
+    rows = []
+    for number, (task, mask) in enumerate(zip(TASKS, masks, strict=True), start=1):
+        score = dice(mask.mask, mask.plane.extract(_truth(task, volume, folder)) > 0)
+        rows.append(f"{score:.3f}  {task.name}")
+        save_picture(options.out / f"slice-{number}.png", picture(volume, [mask]))
+    sys.stdout.write("Dice against the template's own masks\n" + "\n".join(rows) + "\n")
+    say(f"labels and pictures are in {options.out.absolute()}")
+    if not options.no_viewer:
+        _open_viewer(template, options.out / LABELS_FILE)
+
+
+def template_folder() -> Path:
+    """Return the folder of nilearn's template files, without importing nilearn.
+
+    Raises
+    ------
+    InputError
+        If nilearn or its files are not there.
+    """
+    spec = find_spec("nilearn")
+    folder = Path(spec.origin).parent / "datasets" / "data" if spec and spec.origin else None
+    if folder is None or not (folder / FILES.format("t1")).is_file():
+        message = (
+            "the MNI152 template was not found; expected the package nilearn, which carries "
+            'it. Install it with: python -m pip install "napari-samri[demo]"'
+        )
+        raise InputError(message)
+    return folder
+
+
+def dice(mask: BoolArray, truth: BoolArray) -> float:
+    """Return the Dice coefficient of two masks; 1 if both are empty."""
+    total = int(mask.sum() + truth.sum())
+    return 2 * int((mask & truth).sum()) / total if total else 1.0
+
+
+def _truth(task: Task, volume: Volume, folder: Path) -> Volume:
+    """Return the mask of a task on the template's grid: the brain itself, or a tissue map."""
+    from dataclasses import replace
+
+    from napari_samri.io import load_volume
+
+    if task.truth == "brain":
+        return replace(volume, array=volume.array > 0)
+    tissue = load_volume(folder / FILES.format(task.truth))
+    return replace(tissue, array=tissue.array > TISSUE_THRESHOLD)
+
+
+def _open_viewer(image: Path, labels: Path) -> None:
+    """Open napari in a process of its own, where there is a display and a Qt binding."""
+    if sys.platform.startswith("linux") and not (
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    ):
+        say("no display here, so napari was not opened")
+        return
+    command = [sys.executable, "-m", "napari_samri._napari.show", str(image), str(labels)]
+    code = subprocess.run(command, check=False).returncode  # noqa: S603  # our own module
+    if code:
+        say(f"napari could not be opened (exit code {code}); the results are written all the same")

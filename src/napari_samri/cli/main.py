@@ -1,0 +1,66 @@
+"""``napari-samri VERB ...``: options, messages on stderr, exit codes.
+
+Exit codes: 0 done; 2 bad usage or input, nothing written; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import napari_samri
+from napari_samri.cli import demo, models, segment
+from napari_samri.cli.console import say
+from napari_samri.errors import InputWarning, SamriError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERBS = (demo, models, segment)
+EXIT_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb and return the exit code."""
+    options = parser().parse_args(arguments)
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputWarning)
+        warnings.showwarning = _show_warning
+        return _run(options)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all verbs."""
+    result = argparse.ArgumentParser(
+        prog="napari-samri", description="Segment MRI by boxes and points."
+    )
+    result.add_argument("--version", action="version", version=napari_samri.__version__)
+    verbs = result.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb in VERBS:
+        verb.add_parser(verbs)
+    return result
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        options.run(options)
+    except SamriError as error:
+        say(f"error: {error}")
+        return EXIT_INPUT
+    except KeyboardInterrupt:
+        say("interrupted")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stderr.close()
+        return 1
+    return 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, InputWarning):
+        say(f"note: {message}")

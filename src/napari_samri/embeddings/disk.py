@@ -1,0 +1,131 @@
+"""Embeddings on disk: one fp16 file per key, written whole or not at all, bounded in bytes.
+
+Files are safetensors whose header holds the key and a checksum: a torn, altered or foreign
+file is found when it is read, and counts as missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import zlib
+from contextlib import suppress
+from threading import Lock
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float32]
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "napari-samri-embedding"
+VERSION = "1"
+SUFFIX = ".safetensors"
+# After an overflow the cache is emptied to this share, so that not every write looks for room.
+KEEP_SHARE = 0.9
+
+
+class DiskCache:
+    """A folder of embeddings that several processes may use at once.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Made on the first write.
+    max_bytes : int
+        Bound on the files' bytes; the files used longest ago go first.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self._bytes: int | None = None
+        self._lock = Lock()
+        self._broken = False
+
+    def path(self, key: str) -> Path:
+        """Return where a key's file is, or would be."""
+        return self.folder / key[:2] / f"{key}{SUFFIX}"
+
+    def get(self, key: str) -> FloatArray | None:
+        """Return an embedding as fp32 and mark it as just used; None if there is no good file."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self.path(key)
+        try:
+            with safe_open(path, framework="np") as file:
+                header = file.metadata() or {}
+                array = file.get_tensor("embedding")
+        except FileNotFoundError:
+            return None
+        except (SafetensorError, OSError) as error:
+            logger.warning("%s: unreadable embedding, computed anew (%s)", path, error)
+            return None
+        if header != _header(key, array):
+            logger.warning("%s: altered or foreign embedding, computed anew", path)
+            return None
+        with suppress(OSError):
+            os.utime(path)
+        return np.asarray(array, np.float32)
+
+    def put(self, key: str, array: FloatArray) -> None:
+        """Keep an embedding as fp16; where the disk refuses, say so once and go on without."""
+        try:
+            self._write(key, array.astype(np.float16))
+        except OSError as error:
+            if not self._broken:
+                logger.warning("%s: embeddings cannot be kept on disk (%s)", self.folder, error)
+            self._broken = True
+            return
+        self._make_room()
+
+    def _write(self, key: str, half: NDArray[np.float16]) -> None:
+        from safetensors.numpy import save
+
+        path = self.path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = save({"embedding": half}, metadata=_header(key, half))
+        temporary = path.with_name(f"{uuid4().hex}.part")
+        try:
+            temporary.write_bytes(content)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        with self._lock:
+            if self._bytes is not None:
+                self._bytes += len(content)
+
+    def _make_room(self) -> None:
+        with self._lock:
+            if self._bytes is None or self._bytes > self.max_bytes:
+                self._bytes = self._evict()
+
+    def _evict(self) -> int:
+        """Delete the files used longest ago while there are too many; return what is left."""
+        files = []
+        for path in self.folder.glob(f"??/*{SUFFIX}"):
+            with suppress(OSError):  # another process may delete it meanwhile
+                status = path.stat()
+                files.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in files)
+        if total <= self.max_bytes:
+            return total
+        for _, size, path in sorted(files):
+            if total <= KEEP_SHARE * self.max_bytes:
+                break
+            with suppress(OSError):
+                path.unlink()
+                total -= size
+        return total
+
+
+def _header(key: str, array: NDArray[np.generic]) -> dict[str, str]:
+    checksum = zlib.crc32(np.ascontiguousarray(array).data)
+    return {"format": FORMAT, "version": VERSION, "key": key, "crc32": str(checksum)}

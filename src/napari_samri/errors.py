@@ -1,0 +1,38 @@
+"""The errors this package raises on purpose.
+
+Every message says what was given, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class SamriError(Exception):
+    """Base of all errors raised on purpose; its text is meant for the user."""
+
+
+class InputError(SamriError, ValueError):
+    """A file, array, prompt or option that cannot be used."""
+
+
+class GeometryError(InputError):
+    """A grid whose affine, spacing or shape makes no sense or does not fit another one."""
+
+
+class ModelError(SamriError):
+    """A model or checkpoint that is unknown, unreadable, unsafe or of another architecture."""
+
+
+class DownloadError(ModelError):
+    """A checkpoint that could not be fetched, or whose digest is not the expected one."""
+
+
+class StoreError(SamriError, OSError):
+    """A file or folder that could not be written; what was there before is still there."""
+
+
+class Cancelled(SamriError):  # noqa: N818  # a request that was granted, not a failure
+    """Long work was stopped because the user asked for it."""
+
+
+class InputWarning(UserWarning):
+    """Something about an input was mended or assumed; the text says what."""

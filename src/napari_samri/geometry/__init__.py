@@ -1,0 +1,21 @@
+"""Where voxels are: volumes, planes, frames of model inputs, and intensities. NumPy only."""
+
+from napari_samri.geometry.frames import (
+    Frame,
+    LongestSideFrame,
+    StretchedFrame,
+)
+from napari_samri.geometry.grid import Grid, Orientation, display_orientation
+from napari_samri.geometry.plane import Plane
+from napari_samri.geometry.volume import Volume
+
+__all__ = [
+    "Frame",
+    "Grid",
+    "LongestSideFrame",
+    "Orientation",
+    "Plane",
+    "StretchedFrame",
+    "Volume",
+    "display_orientation",
+]

@@ -1,0 +1,195 @@
+"""Frames: how a slice is laid into a model's square input, and how answers come back.
+
+A frame belongs to one slice shape. Coordinates carry their frame in their names: ``_slice`` is
+in pixels of the slice, ``_input`` in pixels of the model's input; points are (x, y), that is
+(column, row), and boxes (x0, y0, x1, y1), as in the SAM library.
+
+References
+----------
+Kirillov et al., Segment Anything, 2023, https://doi.org/10.1109/ICCV51070.2023.00371
+Ma et al., Segment anything in medical images, 2024, https://doi.org/10.1038/s41467-024-44824-z
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from PIL import Image
+
+from napari_samri.geometry.resample import area_matrix, bilinear_matrix, resample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float32]
+    Bytes = NDArray[np.uint8]
+    BoolArray = NDArray[np.bool_]
+
+MASK_LOGIT = 6.907  # ln(0.999 / 0.001): a mask that is nearly certain
+
+
+class Frame(Protocol):
+    """What the predictor needs of a frame; implement it to add a model family."""
+
+    @property
+    def slice_shape(self) -> tuple[int, int]:
+        """(H, W) of the slice."""
+
+    @property
+    def input_size(self) -> int:
+        """Side of the model's square input in pixels."""
+
+    def image_to_input(self, image: Bytes) -> FloatArray:
+        """Resize a slice (H, W) of 0..255 to the part (h, w) of the input that it fills."""
+
+    def points_to_input(self, points_xy: FloatArray) -> FloatArray:
+        """Map points (N, 2) from slice pixels to input pixels."""
+
+    def points_to_slice(self, points_xy: FloatArray) -> FloatArray:
+        """Map points (N, 2) from input pixels to slice pixels: the inverse."""
+
+    def logits_to_slice(self, logits: FloatArray) -> FloatArray:
+        """Resample low-resolution logits (M, L, L) to the slice: (M, H, W)."""
+
+    def mask_to_logits(self, mask: BoolArray) -> FloatArray:
+        """Turn a mask of the slice (H, W) into low-resolution logits (1, L, L), a mask prompt."""
+
+
+class _Scaled:
+    """What every frame shares: a scale along each axis."""
+
+    slice_shape: tuple[int, int]
+    filled_shape: tuple[int, int]
+
+    @property
+    def _scale_xy(self) -> NDArray[np.float64]:
+        (height, width), (h, w) = self.slice_shape, self.filled_shape
+        return np.array([w / width, h / height])
+
+    def points_to_input(self, points_xy: FloatArray) -> FloatArray:
+        """Map points (N, 2) from slice pixels to input pixels."""
+        return np.asarray(np.multiply(points_xy, self._scale_xy), np.float32)
+
+    def points_to_slice(self, points_xy: FloatArray) -> FloatArray:
+        """Map points (N, 2) from input pixels to slice pixels: the inverse."""
+        return np.asarray(np.divide(points_xy, self._scale_xy), np.float32)
+
+
+@dataclass(frozen=True)
+class LongestSideFrame(_Scaled):
+    """The slice's longest side fills the input; the rest is padding at the bottom and right.
+
+    SAM, SAMRI, MedicoSAM and MobileSAM (1024), the starter (256), and LiteMedSAM (256,
+    `area` resizing).
+
+    Parameters
+    ----------
+    slice_shape : tuple of int
+        (H, W) of the slice.
+    input_size : int
+        Side of the input in pixels.
+    low_res_size : int
+        Side of the decoder's logits in pixels.
+    area : bool
+        Average areas as OpenCV does, instead of PIL's antialiased bilinear filter.
+    """
+
+    slice_shape: tuple[int, int]
+    input_size: int = 1024
+    low_res_size: int = 256
+    area: bool = False
+
+    @cached_property
+    def filled_shape(self) -> tuple[int, int]:  # type: ignore[override]
+        """(h, w) of the input's part that the slice fills, rounded half up as SAM does."""
+        height, width = self.slice_shape
+        scale = self.input_size / max(height, width)
+        return int(height * scale + 0.5), int(width * scale + 0.5)
+
+    def image_to_input(self, image: Bytes) -> FloatArray:
+        """Resize a slice (H, W) of 0..255 to the part (h, w) of the input that it fills."""
+        h, w = self.filled_shape
+        if self.area:
+            rows = area_matrix(self.slice_shape[0], h)
+            return np.rint(resample(image, rows, area_matrix(self.slice_shape[1], w)))
+        resized = Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR)
+        return np.asarray(resized, np.float32)
+
+    def logits_to_slice(self, logits: FloatArray) -> FloatArray:
+        """Resample low-resolution logits (M, L, L) to the slice: (M, H, W).
+
+        Bilinear to the input's size, crop of the padding, bilinear to the slice: two steps
+        along each axis, done as one matrix per axis.
+        """
+        return resample(logits, *self._back)
+
+    @cached_property
+    def _back(self) -> tuple[FloatArray, FloatArray]:
+        up = bilinear_matrix(self.low_res_size, self.input_size)
+        rows, columns = (
+            bilinear_matrix(filled, size) @ up[:filled]
+            for filled, size in zip(self.filled_shape, self.slice_shape, strict=True)
+        )
+        return rows, columns
+
+    def mask_to_logits(self, mask: BoolArray) -> FloatArray:
+        """Turn a mask of the slice (H, W) into low-resolution logits (1, L, L), a mask prompt."""
+        size = self.low_res_size
+        logits = np.full((1, size, size), -MASK_LOGIT, np.float32)
+        h, w = (max(1, round(n * size / self.input_size)) for n in self.filled_shape)
+        logits[0, :h, :w] = _shrunk(mask, h, w)
+        return logits
+
+
+@dataclass(frozen=True)
+class StretchedFrame(_Scaled):
+    """The slice is stretched over the whole input, whatever its aspect: MedSAM.
+
+    Parameters
+    ----------
+    slice_shape : tuple of int
+        (H, W) of the slice.
+    input_size, low_res_size : int
+        Sides of the input and of the decoder's logits in pixels.
+    """
+
+    slice_shape: tuple[int, int]
+    input_size: int = 1024
+    low_res_size: int = 256
+
+    @property
+    def filled_shape(self) -> tuple[int, int]:  # type: ignore[override]
+        """The whole input."""
+        return self.input_size, self.input_size
+
+    def image_to_input(self, image: Bytes) -> FloatArray:
+        """Resize a slice (H, W) of 0..255 to the input, bicubic with antialiasing, to integers."""
+        from skimage.transform import resize
+
+        resized = resize(
+            image,
+            self.filled_shape,
+            order=3,
+            preserve_range=True,
+            anti_aliasing=True,
+        )
+        return resized.astype(np.uint8).astype(np.float32)
+
+    def logits_to_slice(self, logits: FloatArray) -> FloatArray:
+        """Resample low-resolution logits (M, L, L) straight to the slice: (M, H, W)."""
+        rows, columns = (bilinear_matrix(self.low_res_size, n) for n in self.slice_shape)
+        return resample(logits, rows, columns)
+
+    def mask_to_logits(self, mask: BoolArray) -> FloatArray:
+        """Turn a mask of the slice (H, W) into low-resolution logits (1, L, L), a mask prompt."""
+        return _shrunk(mask, self.low_res_size, self.low_res_size)[None]
+
+
+def _shrunk(mask: BoolArray, h: int, w: int) -> FloatArray:
+    """Average a mask over (h, w) cells and turn the share of foreground into logits."""
+    rows, columns = area_matrix(mask.shape[0], h), area_matrix(mask.shape[1], w)
+    inside = resample(mask, rows, columns) > 0.5
+    return np.where(inside, MASK_LOGIT, -MASK_LOGIT).astype(np.float32)

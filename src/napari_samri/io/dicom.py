@@ -1,0 +1,215 @@
+"""DICOM folders with one regular series of slices.
+
+Headers are scanned by pydicom, highdicom decides whether the slices form a regular stack, and
+dcm2niix, in a process of its own, turns the series into NIfTI, whose header carries the geometry.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samri.errors import GeometryError, InputError
+from napari_samri.io.nifti import NiftiReader
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+    from napari_samri.geometry import Volume
+
+TIMEOUT_S = 600
+ORIENTATION_TOLERANCE = 1e-4
+_MAGIC_OFFSET = 128
+_TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "SeriesNumber",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "PixelSpacing",
+    "SpacingBetweenSlices",
+    "SliceThickness",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "SamplesPerPixel",
+    "ImageType",
+]
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    header: Dataset
+
+
+@dataclass(frozen=True)
+class DicomReader:
+    """Reads a folder that holds one series of single-frame slices, evenly spaced."""
+
+    format_name: str = "a folder of DICOM files"
+
+    def accepts(self, path: Path, head: bytes) -> bool:
+        """Take folders, and single DICOM files to say that their folder is wanted."""
+        return path.is_dir() or head[_MAGIC_OFFSET : _MAGIC_OFFSET + 4] == b"DICM"
+
+    def read(self, path: Path, max_voxels: int | None = None) -> Volume:
+        """Read the folder's series and return it in display order.
+
+        Raises
+        ------
+        InputError, GeometryError
+        """
+        if path.is_file():
+            message = (
+                f"{path}: one DICOM file; expected the folder that holds its series "
+                f"({path.parent})."
+            )
+            raise InputError(message)
+        files = _one_series(_scan(path), path)
+        _check_slices(files, path)
+        _check_regular(files, path)
+        return _convert(files, path, max_voxels)
+
+
+def _scan(folder: Path) -> list[_File]:
+    """Read the headers of all DICOM images directly in a folder."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    files = []
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name.startswith("."):
+            continue
+        try:
+            header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        except (InvalidDicomError, OSError, ValueError, EOFError):
+            continue
+        if "Rows" in header and "SeriesInstanceUID" in header:
+            files.append(_File(path, header))
+    if not files:
+        message = f"{folder}: the folder holds no DICOM images; expected one series."
+        raise InputError(message)
+    return files
+
+
+def _one_series(files: list[_File], folder: Path) -> list[_File]:
+    series: dict[str, list[_File]] = defaultdict(list)
+    for file in files:
+        series[str(file.header.SeriesInstanceUID)].append(file)
+    if len(series) > 1:
+        sizes = ", ".join(f"{len(members)}" for members in series.values())
+        message = (
+            f"{folder}: the folder holds {len(series)} series (of {sizes} files); expected "
+            "one. Put the series that you want into a folder of its own."
+        )
+        raise InputError(message)
+    return files
+
+
+def _check_slices(files: list[_File], folder: Path) -> None:
+    """Refuse what is not a stack of single grey slices."""
+    for file in files:
+        header = file.header
+        frames = int(header.get("NumberOfFrames") or 1)
+        if frames > 1:
+            found = f"{file.path.name} holds {frames} frames"
+        elif "MOSAIC" in (header.get("ImageType") or []):
+            found = f"{file.path.name} is a mosaic of slices"
+        elif int(header.get("SamplesPerPixel") or 1) > 1:
+            found = f"{file.path.name} is a colour image"
+        elif not _has_position(header):
+            found = f"{file.path.name} does not say where it lies in space"
+        else:
+            continue
+        message = f"{folder}: {found}; expected one grey slice per file, with its position."
+        raise InputError(message)
+    if len(files) < 2:
+        message = f"{folder}: the series has one slice; expected at least two."
+        raise InputError(message)
+
+
+def _has_position(header: Dataset) -> bool:
+    position, directions = (
+        header.get(name) for name in ("ImagePositionPatient", "ImageOrientationPatient")
+    )
+    return bool(position) and bool(directions) and bool(header.get("PixelSpacing"))
+
+
+def _check_regular(files: list[_File], folder: Path) -> None:
+    """Refuse stacks with missing, repeated, unevenly spaced, sheared or turned slices."""
+    from highdicom.spatial import get_series_volume_positions
+
+    headers: list[Any] = [file.header for file in files]
+    shapes = {(int(h.Rows), int(h.Columns)) for h in headers}
+    directions = np.array([h.ImageOrientationPatient for h in headers], float)
+    if len(shapes) > 1 or np.ptp(directions, axis=0).max() > ORIENTATION_TOLERANCE:
+        message = (
+            f"{folder}: the series mixes slices of different orientations or sizes (a "
+            "localizer?); expected parallel slices of one size."
+        )
+        raise GeometryError(message)
+    if len({tuple(h.ImagePositionPatient) for h in headers}) < len(headers):
+        message = (
+            f"{folder}: several files of the series lie at the same position (echoes, time "
+            "points or b-values in one series, or copies); expected one file per slice."
+        )
+        raise GeometryError(message)
+    spacing, _ = get_series_volume_positions(headers, orientation_tol=ORIENTATION_TOLERANCE)
+    if spacing is None:
+        message = (
+            f"{folder}: the slices are not evenly spaced along their normal (a slice is "
+            f"missing, or the stack is sheared); expected a regular stack of {len(files)}."
+        )
+        raise GeometryError(message)
+
+
+def _convert(files: list[_File], folder: Path, max_voxels: int | None) -> Volume:
+    """Turn a series into NIfTI by dcm2niix and read that."""
+    with tempfile.TemporaryDirectory(prefix="napari-samri-") as name:
+        source, target = Path(name, "in"), Path(name, "out")
+        source.mkdir()
+        target.mkdir()
+        # Links, so that dcm2niix sees this series and nothing else that lies in the folder.
+        for number, file in enumerate(files):
+            (source / f"{number:06d}.dcm").symlink_to(file.path.resolve())
+        _run_dcm2niix(source, target, folder)
+        images = sorted(target.glob("*.nii"))
+        if len(images) != 1:
+            message = f"{folder}: dcm2niix made {len(images)} volumes of the series; expected one."
+            raise InputError(message)
+        volume = NiftiReader().read(images[0], max_voxels)
+    if volume.array.ndim != 3 or volume.spatial_shape[0] != len(files):
+        message = (
+            f"{folder}: dcm2niix made a volume of shape {volume.array.shape} of "
+            f"{len(files)} slices; expected one slice per file."
+        )
+        raise InputError(message)
+    return replace(volume, grid=replace(volume.grid, path=folder))
+
+
+def _run_dcm2niix(source: Path, target: Path, folder: Path) -> None:
+    import dcm2niix
+
+    command = [dcm2niix.bin, "-b", "n", "-z", "n", "-x", "i", "-f", "%s_%e"]
+    command += ["-o", str(target), str(source)]
+    try:
+        done = subprocess.run(  # noqa: S603  # an argument list, and dcm2niix from its own wheel
+            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"{folder}: dcm2niix did not finish within {TIMEOUT_S} s."
+        raise InputError(message) from error
+    if done.returncode != 0:
+        lines = (done.stdout + done.stderr).replace(str(source), str(folder)).splitlines()
+        text = " ".join(line for line in lines if "rror" in line or "arning" in line)
+        message = f"{folder}: dcm2niix cannot convert the series: {text or lines[-1:]}"
+        raise InputError(message)

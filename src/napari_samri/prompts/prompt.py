@@ -1,0 +1,137 @@
+"""Points, boxes and sets of them, immutable, in pixels (x, y) of a slice.
+
+The centre of the first pixel is (0, 0). Boxes name the first and the last pixel of an object.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_samri.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point on an object (positive) or off it (negative)."""
+
+    x: float
+    y: float
+    positive: bool = True
+
+    def check(self, slice_shape: tuple[int, int]) -> None:
+        """Raise InputError unless the point lies on a slice of (H, W) pixels."""
+        height, width = slice_shape
+        if not (_within(self.x, width) and _within(self.y, height)):
+            message = (
+                f"the point ({self.x:g}, {self.y:g}) lies outside the slice; expected x in "
+                f"0 to {width - 1} and y in 0 to {height - 1}."
+            )
+            raise InputError(message)
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle around an object."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def contains(self, point: Point) -> bool:
+        """Tell whether a point lies in the box, its border included."""
+        return self.x0 <= point.x <= self.x1 and self.y0 <= point.y <= self.y1
+
+    def check(self, slice_shape: tuple[int, int]) -> None:
+        """Raise InputError unless the box has a size and lies on a slice of (H, W) pixels."""
+        height, width = slice_shape
+        name = f"the box ({self.x0:g}, {self.y0:g}) to ({self.x1:g}, {self.y1:g})"
+        if not (self.x1 > self.x0 and self.y1 > self.y0):
+            message = f"{name} has no size; expected x0 < x1 and y0 < y1."
+            raise InputError(message)
+        if not all(
+            (_within(v, width) and _within(w, height))
+            for v, w in ((self.x0, self.y0), (self.x1, self.y1))
+        ):
+            message = (
+                f"{name} reaches outside the slice; expected x in 0 to {width - 1} and y in "
+                f"0 to {height - 1}."
+            )
+            raise InputError(message)
+
+
+def _within(value: float, size: int) -> bool:
+    # Half a pixel beyond the last centre is the image's edge; SAM's own boxes may end at `size`.
+    return math.isfinite(value) and -0.5 <= value <= size
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is said about one object: a box, points, or both."""
+
+    box: Box | None = None
+    points: tuple[Point, ...] = ()
+
+    def check(self, slice_shape: tuple[int, int]) -> None:
+        """Raise InputError unless there is something to go by, and all of it on the slice."""
+        if self.box is None and not any(point.positive for point in self.points):
+            message = (
+                "the prompt is empty: expected a box, or at least one positive point."
+                if not self.points
+                else "all points are negative: expected a box or a positive point as well."
+            )
+            raise InputError(message)
+        for part in (*self.points, *((self.box,) if self.box else ())):
+            part.check(slice_shape)
+
+    @property
+    def box_xyxy(self) -> NDArray[np.float64] | None:
+        """The box as (4,), or None."""
+        box = self.box
+        return None if box is None else np.array([box.x0, box.y0, box.x1, box.y1], float)
+
+    @property
+    def points_xy(self) -> NDArray[np.float64] | None:
+        """The points as (N, 2), or None."""
+        return np.array([[p.x, p.y] for p in self.points], float) if self.points else None
+
+    @property
+    def point_labels(self) -> NDArray[np.int64] | None:
+        """1 for each positive and 0 for each negative point, (N,), or None."""
+        return np.array([int(p.positive) for p in self.points]) if self.points else None
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """All boxes and points that somebody drew for one label on one slice."""
+
+    boxes: tuple[Box, ...] = ()
+    points: tuple[Point, ...] = ()
+
+    def split(self) -> tuple[Prompt, ...]:
+        """Return one prompt per object.
+
+        Each box is an object. A positive point belongs to the boxes around it, a negative point
+        to every box; with a single box, all points are its own. Positive points outside of
+        several boxes make one more object. Without boxes, all points are one object.
+        """
+        if len(self.boxes) <= 1:
+            box = self.boxes[0] if self.boxes else None
+            return (Prompt(box, self.points),)
+        negative = tuple(point for point in self.points if not point.positive)
+        positive = tuple(point for point in self.points if point.positive)
+        prompts = [
+            Prompt(box, (*(p for p in positive if box.contains(p)), *negative))
+            for box in self.boxes
+        ]
+        loose = tuple(p for p in positive if not any(b.contains(p) for b in self.boxes))
+        if loose:
+            prompts.append(Prompt(None, (*loose, *negative)))
+        return tuple(prompts)

@@ -1,0 +1,1 @@
+"""The networks: a checkpoint read, its architecture built, a device chosen. Torch begins here."""

@@ -1,0 +1,64 @@
+"""SAM's mask decoder for several images at once, each with the same number of prompts.
+
+The library's own `MaskDecoder.forward` takes one image per call. Training needs many: these
+functions run the decoder's own submodules over a batch and give the same numbers.
+
+Shapes: B images, P prompts each, N prompt tokens, M masks; C channels on an (h, w) grid.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import MaskDecoder
+
+
+def decode_batch(
+    decoder: MaskDecoder,
+    embeddings: torch.Tensor,
+    image_pe: torch.Tensor,
+    sparse: torch.Tensor,
+    dense: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Predict all masks of every prompt.
+
+    Parameters
+    ----------
+    decoder : segment_anything.modeling.MaskDecoder
+    embeddings : tensor (B, C, h, w)
+    image_pe : tensor (1, C, h, w)
+        `PromptEncoder.get_dense_pe()`.
+    sparse, dense : tensor (B * P, N, C) and (B * P, C, h, w)
+        From the prompt encoder; the prompts of one image follow each other.
+
+    Returns
+    -------
+    logits : tensor (B * P, M, 4h, 4w)
+        Mask 0 is the single mask, the others are the candidates.
+    scores : tensor (B * P, M)
+        Predicted IoU.
+    """
+    prompts = sparse.shape[0]
+    tokens = _tokens(decoder, sparse)
+    source = embeddings.repeat_interleave(prompts // embeddings.shape[0], dim=0) + dense
+    position = image_pe.expand(prompts, -1, -1, -1)
+    answers, pixels = decoder.transformer(source, position, tokens)
+    count = decoder.num_mask_tokens
+    pixels = pixels.transpose(1, 2).reshape(source.shape)
+    upscaled = decoder.output_upscaling(pixels)
+    weights = torch.stack(
+        [mlp(answers[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
+        dim=1,
+    )
+    logits = (weights @ upscaled.flatten(2)).unflatten(-1, upscaled.shape[-2:])
+    scores = decoder.iou_prediction_head(answers[:, 0])
+    return logits[:, :count], scores
+
+
+def _tokens(decoder: MaskDecoder, sparse: torch.Tensor) -> torch.Tensor:
+    """Put the decoder's own tokens, IoU first, in front of each prompt's tokens."""
+    own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    return torch.cat([own.expand(sparse.shape[0], -1, -1), sparse], dim=1)

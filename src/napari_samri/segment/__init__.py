@@ -1,0 +1,1 @@
+"""From prompts to masks: the predictor, its answers, and labels of whole volumes."""

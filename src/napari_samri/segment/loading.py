@@ -1,0 +1,161 @@
+"""A model by name or path: found, checked, built, and put on a device."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_samri.errors import InputWarning, ModelError
+from napari_samri.sam.architecture import detect_architecture
+from napari_samri.sam.checkpoint import Checkpoint, read_checkpoint
+from napari_samri.sam.device import resolve_device
+from napari_samri.sam.family import FAMILIES, Family
+from napari_samri.sam.identity import encoder_sha256
+from napari_samri.sam.vit import build_vit
+from napari_samri.starter.family import STARTER
+from napari_samri.starter.weights import build_starter
+from napari_samri.zoo import ModelSpec, fetch, find_model
+
+if TYPE_CHECKING:
+    import torch
+
+    from napari_samri.zoo.download import ProgressCallback
+
+logger = logging.getLogger(__name__)
+
+STARTER_WEIGHTS = "starter.safetensors"
+_FAMILIES = FAMILIES | {STARTER.id: STARTER}
+_CHECKPOINT_SUFFIXES = {".pth", ".pt", ".safetensors"}
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A network on its device, with all that is needed to run it.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    network : torch.nn.Module
+        With SAM's three parts: `image_encoder`, `prompt_encoder`, `mask_decoder`.
+    family : Family
+    encoder : str
+        SHA-256 of the encoder's tensors.
+    device : torch.device
+    """
+
+    spec: ModelSpec
+    network: Any
+    family: Family
+    encoder: str
+    device: torch.device
+
+
+def load_model(
+    model: str | Path,
+    device: str = "auto",
+    *,
+    family: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> LoadedModel:
+    """Load a model of the catalogue, or a checkpoint by path.
+
+    Parameters
+    ----------
+    model : str or path
+        Id of a known model, which is downloaded if need be, or a checkpoint file.
+    device : str
+        See `napari_samri.sam.device.resolve_device`.
+    family : str, optional
+        Preprocessing to use for a checkpoint given by path: ``sam`` (also SAMRI and MedicoSAM),
+        ``medsam``, or ``starter``. Without it, it is told from the file.
+    progress : callable, optional
+        Called with (bytes done, bytes in all) during a download.
+
+    Raises
+    ------
+    ModelError, DownloadError, InputError
+        If the model is unknown, cannot be had, or is not what it should be.
+    """
+    target = resolve_device(device)
+    spec, path = _find(model, progress)
+    checkpoint = read_checkpoint(path)
+    architecture = detect_architecture(checkpoint)
+    spec = _completed(spec, path, architecture, family)
+    network = _build(checkpoint, architecture)
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    return LoadedModel(
+        spec=spec,
+        network=network.to(target),
+        family=_FAMILIES[spec.family],
+        encoder=encoder_sha256(network.state_dict()),
+        device=target,
+    )
+
+
+def _find(model: str | Path, progress: ProgressCallback | None) -> tuple[ModelSpec | None, Path]:
+    """Return the catalogue's entry, if the model has one, and the file to read."""
+    path = Path(model).expanduser()
+    if path.is_file() or path.suffix in _CHECKPOINT_SUFFIXES:
+        return None, path
+    spec = find_model(str(model))
+    if spec.download is None:
+        resource = files("napari_samri.starter") / STARTER_WEIGHTS
+        return spec, Path(str(resource))
+    if not spec.available:
+        message = f"{spec.title} is listed, but this version cannot run it yet."
+        raise ModelError(message)
+    return spec, fetch(spec, progress)
+
+
+def _completed(
+    spec: ModelSpec | None, path: Path, architecture: str, family: str | None
+) -> ModelSpec:
+    """Return the entry of a model that may have come by path, checked against its file."""
+    if family is not None and family not in _FAMILIES:
+        message = f"the family '{family}' is unknown; expected one of {', '.join(_FAMILIES)}."
+        raise ModelError(message)
+    if spec is None:
+        spec = ModelSpec(
+            id=path.stem,
+            title=path.stem,
+            family=family or _guess_family(path, architecture),
+            architecture=architecture,
+            download=None,
+            licence="unknown",
+            description=f"The checkpoint {path}.",
+        )
+    elif spec.architecture != architecture:
+        message = (
+            f"{path}: its tensors fit the architecture {architecture}, but {spec.title} is "
+            f"{spec.architecture}. The file belongs to another model."
+        )
+        raise ModelError(message)
+    return replace(spec, family=family) if family else spec
+
+
+def _guess_family(path: Path, architecture: str) -> str:
+    if architecture == "starter":
+        return "starter"
+    if "medsam" in path.stem.lower():
+        # MedSAM's tensors have SAM's layout: nothing but its name tells its preprocessing.
+        message = (
+            f"{path.name}: taken for a MedSAM checkpoint because of its name, and given "
+            "MedSAM's preprocessing; choose the family 'sam' if that is wrong."
+        )
+        warnings.warn(message, InputWarning, stacklevel=2)
+        return "medsam"
+    return "sam"
+
+
+def _build(checkpoint: Checkpoint, architecture: str) -> Any:
+    if architecture == "starter":
+        return build_starter(checkpoint)
+    if architecture.startswith("vit_"):
+        return build_vit(checkpoint, architecture)
+    message = f"{checkpoint.path}: a {architecture} checkpoint, which this version cannot run yet."
+    raise ModelError(message)

@@ -1,0 +1,298 @@
+"""The predictor: slices in, embeddings and masks out, for every model alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from napari_samri.embeddings import (
+    Embedding,
+    EmbeddingCache,
+    default_cache,
+    embedding_key,
+)
+from napari_samri.embeddings.compute import encode
+from napari_samri.errors import InputError, ModelError
+from napari_samri.prompts import Box, Point
+from napari_samri.segment.candidates import Candidates
+from napari_samri.segment.loading import LoadedModel, load_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_samri.geometry.frames import Frame
+    from napari_samri.geometry.intensity import Window
+    from napari_samri.zoo import ModelSpec
+    from napari_samri.zoo.download import ProgressCallback
+
+    Array = NDArray[Any]
+    FloatArray = NDArray[np.float32]
+    Points = tuple[torch.Tensor, torch.Tensor]
+
+
+class Predictor:
+    """Segments slices by points, boxes and masks; made by `napari_samri.load_predictor`.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    cache : EmbeddingCache
+    """
+
+    def __init__(self, model: LoadedModel, cache: EmbeddingCache) -> None:
+        self._model = model
+        self.cache = cache
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What is known of the model."""
+        return self._model.spec
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        return self._model.device
+
+    @property
+    def encoder(self) -> str:
+        """SHA-256 of the encoder's tensors."""
+        return self._model.encoder
+
+    @property
+    def needs_window(self) -> bool:
+        """Whether slices of a volume should be embedded with the volume's intensity window."""
+        return self._model.family.windowed
+
+    def embed(self, slice_2d: ArrayLike, *, window: Window | None = None) -> Embedding:
+        """Return the embedding of a slice, from the cache if any model has made it before.
+
+        Parameters
+        ----------
+        slice_2d : array (H, W)
+            Grey values of any real dtype; values that are not finite count as 0.
+        window : Window, optional
+            Intensity window of the whole volume, for families that clip to one (MedSAM);
+            without it they take it from the slice.
+
+        Raises
+        ------
+        InputError
+            If the slice is not two-dimensional, real and varied.
+        """
+        array = check_slice(slice_2d)
+        family = self._model.family
+        image = family.to_uint8(array, window)
+        key = embedding_key(self.encoder, family.preprocessing, image)
+        tensor = self.cache.get_or_compute(
+            key,
+            lambda: encode(self._model.network.image_encoder, family, image, self.device),
+        )
+        return Embedding(
+            tensor=tensor,
+            slice_shape=(image.shape[0], image.shape[1]),
+            encoder=self.encoder,
+            preprocessing=family.preprocessing,
+            key=key,
+        )
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        embedding: Embedding,
+        *,
+        points_xy: ArrayLike | None = None,
+        point_labels: ArrayLike | None = None,
+        box_xyxy: ArrayLike | None = None,
+        mask_logits: ArrayLike | None = None,
+        multimask: bool = False,
+    ) -> Candidates:
+        """Return the mask, or three candidates, that prompts mean on an embedded slice.
+
+        Coordinates are pixels (x, y) of the slice, as in the SAM library.
+
+        Parameters
+        ----------
+        embedding : Embedding
+            From this predictor, or from one with the same encoder and preprocessing.
+        points_xy : array (N, 2), optional
+        point_labels : array (N,), optional
+            1 for points on the object, 0 for points off it; all 1 if left out.
+        box_xyxy : array (4,), optional
+            x0, y0, x1, y1.
+        mask_logits : array (1, L, L) or (L, L), optional
+            `Candidates.logits` of an earlier answer.
+        multimask : bool
+            Three candidates instead of the single mask; useful for a lone point.
+
+        Raises
+        ------
+        InputError
+            If there is no prompt, or one that lies outside the slice or has no size.
+        ModelError
+            If the embedding is another encoder's.
+        """
+        self._check_embedding(embedding)
+        frame = self._model.family.make_frame(embedding.slice_shape)
+        points = _points(points_xy, point_labels, embedding.slice_shape)
+        box = _box(box_xyxy, embedding.slice_shape)
+        mask = self._mask(mask_logits)
+        if points is None and box is None and mask is None:
+            message = "the prompt is empty: expected points_xy, box_xyxy or mask_logits."
+            raise InputError(message)
+        sparse, dense = self._model.network.prompt_encoder(
+            points=self._points_input(points, frame),
+            boxes=self._box_input(box, frame),
+            masks=mask,
+        )
+        logits, scores = self._model.network.mask_decoder(
+            image_embeddings=self._tensor(embedding.tensor)[None],
+            image_pe=self._model.network.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=multimask,
+        )
+        low = logits[0].float().cpu().numpy()
+        return Candidates(
+            masks=frame.logits_to_slice(low) > 0,
+            scores=scores[0].float().cpu().numpy(),
+            logits=low,
+        )
+
+    def mask_to_logits(self, embedding: Embedding, mask: Array) -> FloatArray:
+        """Turn a mask (H, W) of the slice into `mask_logits` (1, L, L), to refine it.
+
+        Raises
+        ------
+        InputError
+            If the mask is not of the slice's shape.
+        """
+        if mask.shape != embedding.slice_shape:
+            message = f"the mask's shape is {mask.shape}; expected {embedding.slice_shape}."
+            raise InputError(message)
+        return self._model.family.make_frame(embedding.slice_shape).mask_to_logits(mask > 0)
+
+    def _check_embedding(self, embedding: Embedding) -> None:
+        mine = (self.encoder, self._model.family.preprocessing)
+        if (embedding.encoder, embedding.preprocessing) != mine:
+            message = (
+                f"the embedding was made by another encoder ({embedding.encoder[:8]}, "
+                f"{embedding.preprocessing}) than that of {self.spec.title} "
+                f"({self.encoder[:8]}, {mine[1]}); embed the slice with this predictor."
+            )
+            raise ModelError(message)
+
+    def _tensor(self, array: Array) -> torch.Tensor:
+        # A copy: arrays of the cache are read-only, which torch tensors cannot be.
+        return torch.tensor(np.asarray(array, np.float32), device=self.device)
+
+    def _points_input(
+        self, points: tuple[FloatArray, FloatArray] | None, frame: Frame
+    ) -> Points | None:
+        if points is None:
+            return None
+        points_input = self._tensor(frame.points_to_input(points[0]))
+        return points_input[None], self._tensor(points[1])[None]
+
+    def _box_input(self, box_slice: FloatArray | None, frame: Frame) -> torch.Tensor | None:
+        if box_slice is None:
+            return None
+        return self._tensor(frame.points_to_input(box_slice.reshape(2, 2))).reshape(1, 4)
+
+    def _mask(self, mask_logits: ArrayLike | None) -> torch.Tensor | None:
+        if mask_logits is None:
+            return None
+        expected = self._model.network.prompt_encoder.mask_input_size
+        array = np.asarray(mask_logits, np.float32)
+        if array.shape not in {tuple(expected), (1, *expected)} or not np.isfinite(array).all():
+            message = (
+                f"the mask prompt's shape is {array.shape}; expected finite logits of shape "
+                f"(1, {expected[0]}, {expected[1]}), as in Candidates.logits."
+            )
+            raise InputError(message)
+        return self._tensor(array).reshape(1, 1, *expected)
+
+
+def load_predictor(
+    model: str | Path = "starter",
+    device: str = "auto",
+    cache: EmbeddingCache | Path | str | None = None,
+    *,
+    family: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> Predictor:
+    """Load a model and return its predictor.
+
+    Parameters
+    ----------
+    model : str or path
+        Id of a known model (``napari-samri models`` lists them), or a checkpoint file.
+    device : str
+        ``auto`` (cuda, then mps, then cpu), or a device's name.
+    cache : EmbeddingCache or path, optional
+        Where embeddings are kept; by default the cache that all models of this user share.
+        ``EmbeddingCache()`` keeps them in memory only.
+    family : str, optional
+        Preprocessing of a checkpoint given by path: ``sam``, ``medsam`` or ``starter``.
+    progress : callable, optional
+        Called with (bytes done, bytes in all) during a download.
+
+    Raises
+    ------
+    InputError, ModelError, DownloadError
+        If the model is unknown, cannot be had, or is not what it should be.
+    """
+    loaded = load_model(model, device, family=family, progress=progress)
+    if cache is None:
+        cache = default_cache()
+    elif not isinstance(cache, EmbeddingCache):
+        cache = EmbeddingCache(cache)
+    return Predictor(loaded, cache)
+
+
+def check_slice(slice_2d: ArrayLike) -> Array:
+    """Return a slice as an array, or raise InputError if it is not 2D, real and not empty."""
+    array = np.asarray(slice_2d)
+    if array.ndim != 2 or 0 in array.shape:
+        message = f"the slice's shape is {array.shape}; expected two axes (rows, columns)."
+        raise InputError(message)
+    if array.dtype.kind not in "buif":
+        message = f"the slice's dtype is {array.dtype}; expected real grey values."
+        raise InputError(message)
+    return array.astype(np.uint8) if array.dtype == bool else array
+
+
+def _points(
+    points_xy: ArrayLike | None, labels: ArrayLike | None, shape: tuple[int, int]
+) -> tuple[FloatArray, FloatArray] | None:
+    """Return checked points (N, 2) and labels (N,), or None."""
+    if points_xy is None:
+        if labels is not None:
+            message = "point_labels were given without points_xy."
+            raise InputError(message)
+        return None
+    points = np.asarray(points_xy, np.float32)
+    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+        message = f"points_xy has the shape {points.shape}; expected (N, 2) with N > 0."
+        raise InputError(message)
+    signs = np.ones(len(points), np.float32) if labels is None else np.asarray(labels)
+    if signs.shape != (len(points),) or not np.isin(signs, (0, 1)).all():
+        message = f"point_labels are {signs.tolist()}; expected {len(points)} values, 1 or 0."
+        raise InputError(message)
+    for x, y in points:
+        Point(float(x), float(y)).check(shape)
+    return points, signs.astype(np.float32)
+
+
+def _box(box_xyxy: ArrayLike | None, shape: tuple[int, int]) -> FloatArray | None:
+    if box_xyxy is None:
+        return None
+    box = np.asarray(box_xyxy, np.float32).reshape(-1)
+    if box.shape != (4,):
+        message = f"box_xyxy has {box.size} numbers; expected four: x0, y0, x1, y1."
+        raise InputError(message)
+    Box(*(float(v) for v in box)).check(shape)
+    return box

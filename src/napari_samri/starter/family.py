@@ -1,0 +1,32 @@
+"""How the starter sees a slice: as SAM does, on 256 pixels and one channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_samri.geometry.frames import Frame, LongestSideFrame
+from napari_samri.sam.family import Family
+from napari_samri.starter.architecture import PIXEL_MEAN, PIXEL_STD
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+INPUT_SIZE = 256
+
+
+def _frame(shape: tuple[int, int]) -> Frame:
+    return LongestSideFrame(shape, INPUT_SIZE, INPUT_SIZE)
+
+
+def _channel(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray((image[None] - PIXEL_MEAN) / PIXEL_STD, np.float32)
+
+
+STARTER = Family(
+    id="starter",
+    preprocessing="minmax-u8.longest-256-pil.grey.v1",
+    make_frame=_frame,
+    normalise=_channel,
+)

@@ -1,0 +1,60 @@
+"""The starter's weights on disk: half-precision safetensors with the architecture in the header."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from safetensors.torch import save_file
+
+from napari_samri.errors import ModelError
+from napari_samri.sam.vit import fill
+from napari_samri.starter.architecture import StarterConfig, StarterNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+
+    from napari_samri.sam.checkpoint import Checkpoint
+
+FORMAT = "napari-samri-starter"
+VERSION = 1
+
+
+def save_starter(
+    path: Path, config: StarterConfig, tensors: Mapping[str, torch.Tensor], recipe: str = ""
+) -> None:
+    """Write weights as fp16, atomically; `recipe` says in JSON how they were trained."""
+    header = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "config": config.to_json(),
+        "recipe": recipe or json.dumps({}),
+    }
+    half = {name: value.detach().half().contiguous() for name, value in tensors.items()}
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    save_file(half, temporary, metadata=header)
+    temporary.replace(path)
+
+
+def build_starter(checkpoint: Checkpoint) -> StarterNetwork:
+    """Build the network that a starter file describes and load its weights strictly, as fp32.
+
+    Raises
+    ------
+    ModelError
+        If the file is of another format or version, or its tensors do not fit.
+    """
+    header = checkpoint.header
+    if header.get("format") != FORMAT or header.get("version") != str(VERSION):
+        message = (
+            f"{checkpoint.path}: its header says {header.get('format')!r}, version "
+            f"{header.get('version')!r}; expected {FORMAT!r}, version {VERSION}."
+        )
+        raise ModelError(message)
+    network = StarterNetwork(StarterConfig.from_json(header["config"]))
+    fill(network, checkpoint)
+    return network.eval()

@@ -1,0 +1,153 @@
+"""Checkpoints fetched once, checked, and kept in one folder that people can fill by hand.
+
+A download goes to a temporary file, its digest is checked, and only then is it moved into place
+(pooch does all three). A file that is already there is never overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_samri.errors import DownloadError, ModelError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_samri.zoo.spec import Download, ModelSpec
+
+    # Called with (bytes done, bytes in all or 0); raises `Cancelled` to stop.
+    ProgressCallback = Callable[[int, int], None]
+
+MODELS_VARIABLE = "NAPARI_SAMRI_MODELS"
+
+
+def models_dir() -> Path:
+    """Return the folder that checkpoints are kept in; it may not exist yet.
+
+    The environment variable ``NAPARI_SAMRI_MODELS`` overrides the user's data folder.
+    """
+    if folder := os.environ.get(MODELS_VARIABLE):
+        return Path(folder).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("napari-samri", appauthor=False) / "models"
+
+
+def local_path(spec: ModelSpec) -> Path | None:
+    """Return a model's file if it is in the models folder, unchecked; else None."""
+    if spec.download is None:
+        return None
+    path = models_dir() / spec.download.filename
+    return path if path.is_file() else None
+
+
+def fetch(spec: ModelSpec, progress: ProgressCallback | None = None) -> Path:
+    """Return a model's checkpoint, downloading it if need be.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    progress : callable, optional
+        Called with (bytes done, bytes in all); raising `Cancelled` in it stops the download.
+
+    Raises
+    ------
+    DownloadError
+        If the file is neither there nor to be had (the message says which file to put
+        where), or if its digest is wrong.
+    StoreError
+        If the models folder cannot be written.
+    """
+    download = spec.download
+    if download is None:
+        message = f"the model '{spec.id}' has no file to download."
+        raise ModelError(message)
+    path = models_dir() / download.filename
+    if path.is_file():
+        _check_existing(path, download)
+        return path
+    if download.url is None:
+        raise DownloadError(_by_hand(spec, download, "it has to be downloaded by hand"))
+    _retrieve(spec, download, download.url, progress)
+    return path
+
+
+def _retrieve(
+    spec: ModelSpec, download: Download, url: str, progress: ProgressCallback | None
+) -> None:
+    import pooch
+    import requests
+
+    bar = _Progress(progress, download.size or 0) if progress else False
+    try:
+        pooch.retrieve(
+            url,
+            known_hash=download.digest,
+            fname=download.filename,
+            path=models_dir(),
+            downloader=pooch.HTTPDownloader(progressbar=bar, timeout=30),
+        )
+    except requests.RequestException as error:
+        reason = f"{url} cannot be reached ({type(error).__name__})"
+        raise DownloadError(_by_hand(spec, download, reason)) from error
+    except ValueError as error:
+        reason = f"the file at {url} is not the expected one ({_first_line(error)})"
+        raise DownloadError(_by_hand(spec, download, reason)) from error
+    except OSError as error:
+        message = (
+            f"{models_dir()}: the checkpoint {download.filename} cannot be saved "
+            f"({error.strerror or error}). Make room or make the folder writable, or set "
+            f"{MODELS_VARIABLE} to another one."
+        )
+        raise StoreError(message) from error
+
+
+def _check_existing(path: Path, download: Download) -> None:
+    if download.digest is None:
+        return
+    import pooch
+
+    algorithm, expected = download.digest.split(":")
+    found = pooch.file_hash(str(path), alg=algorithm)
+    if found != expected:
+        message = (
+            f"{path}: the {algorithm} digest is {found}, but the published file has "
+            f"{expected}. The file is incomplete or another one; it was left as it is. Move "
+            "it away to download it again, or pass its path to use it all the same."
+        )
+        raise DownloadError(message)
+
+
+def _by_hand(spec: ModelSpec, download: Download, reason: str) -> str:
+    source = download.url or download.page or "its publisher"
+    digest = f" (digest {download.digest})" if download.digest else ""
+    return (
+        f"the checkpoint of {spec.title} is not on this machine, and {reason}. Get "
+        f"{download.filename} from {source}{digest} and put it at "
+        f"{models_dir() / download.filename}, or pass the path of a checkpoint."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+class _Progress:
+    """The part of a tqdm bar that pooch calls, passed on to a function."""
+
+    def __init__(self, report: ProgressCallback, size: int) -> None:
+        self._report = report
+        self._done = 0
+        self.total = size
+
+    def update(self, count: int) -> None:
+        self._done += count
+        self._report(min(self._done, self.total or self._done), self.total)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self, *_: Any) -> None:
+        """Do nothing: the caller owns the display."""

@@ -1,0 +1,73 @@
+"""What is known of a model before its file is opened."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Download:
+    """Where a checkpoint comes from.
+
+    Parameters
+    ----------
+    filename : str
+        Under which it is kept in the models folder.
+    url : str or None
+        Direct address of the file; None if people have to fetch it from `page` by hand.
+    page : str or None
+        A page about the file, for people.
+    digest : str or None
+        ``sha256:...`` or ``xxh128:...`` of the whole file; None if its publisher gives none.
+    size : int or None
+        In bytes.
+    """
+
+    filename: str
+    url: str | None = None
+    page: str | None = None
+    digest: str | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A model of the catalogue.
+
+    Parameters
+    ----------
+    id : str
+        What people type.
+    title : str
+        What people read.
+    family : str
+        Key of `napari_samri.sam.family.FAMILIES`: its preprocessing and prompts.
+    architecture : str
+        Which network its tensors fit: ``vit_b``, ``vit_l``, ``vit_h``, ``starter``, ...
+    download : Download or None
+        None for the model that ships inside the package.
+    licence : str
+        Of the weights.
+    score_is_stale : bool
+        Whether training left the head behind that predicts a mask's quality, so that its
+        numbers mean nothing.
+    available : bool
+        False for models that are listed, but that this version cannot run.
+    description : str
+        One line.
+    """
+
+    id: str
+    title: str
+    family: str
+    architecture: str
+    download: Download | None
+    licence: str
+    description: str
+    score_is_stale: bool = False
+    available: bool = True
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields as plain values, for JSON."""
+        return asdict(self)
