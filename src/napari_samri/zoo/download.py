@@ -7,6 +7,7 @@ A download goes to a temporary file, its digest is checked, and only then is it 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     ProgressCallback = Callable[[int, int], None]
 
 MODELS_VARIABLE = "NAPARI_SAMRI_MODELS"
+_CHUNK_BYTES = 1 << 18
+_TIMEOUT_SECONDS = 30
 
 
 def models_dir() -> Path:
@@ -80,14 +83,13 @@ def _retrieve(
     import pooch
     import requests
 
-    bar = _Progress(progress, download.size or 0) if progress else False
     try:
         pooch.retrieve(
             url,
             known_hash=download.digest,
             fname=download.filename,
             path=models_dir(),
-            downloader=pooch.HTTPDownloader(progressbar=bar, timeout=30),
+            downloader=_Downloader(download.size, progress),
         )
     except requests.RequestException as error:
         reason = f"{url} cannot be reached ({type(error).__name__})"
@@ -111,7 +113,7 @@ def _check_existing(path: Path, download: Download) -> None:
 
     algorithm, expected = download.digest.split(":")
     found = pooch.file_hash(str(path), alg=algorithm)
-    if found != expected:
+    if found != expected.lower():
         message = (
             f"{path}: the {algorithm} digest is {found}, but the published file has "
             f"{expected}. The file is incomplete or another one; it was left as it is. Move "
@@ -134,20 +136,30 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-class _Progress:
-    """The part of a tqdm bar that pooch calls, passed on to a function."""
+@dataclass(frozen=True)
+class _Downloader:
+    """What pooch calls to fill its temporary file.
 
-    def __init__(self, report: ProgressCallback, size: int) -> None:
-        self._report = report
-        self._done = 0
-        self.total = size
+    Its own one leaves the connection open if the transfer is cut off or cancelled, and counts
+    chunks, not bytes.
+    """
 
-    def update(self, count: int) -> None:
-        self._done += count
-        self._report(min(self._done, self.total or self._done), self.total)
+    size: int | None
+    progress: ProgressCallback | None
 
-    def reset(self) -> None:
-        self._done = 0
+    def __call__(self, url: str, output_file: str, _: Any) -> None:
+        import requests
 
-    def close(self, *_: Any) -> None:
-        """Do nothing: the caller owns the display."""
+        whole = {"Accept-Encoding": "identity"}  # so that the bytes that come can be counted
+        with (
+            requests.get(url, stream=True, timeout=_TIMEOUT_SECONDS, headers=whole) as response,
+            Path(output_file).open("wb") as file,
+        ):
+            response.raise_for_status()
+            total = int(response.headers.get("Content-Length") or self.size or 0)
+            done = 0
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                file.write(chunk)
+                done += len(chunk)
+                if self.progress:
+                    self.progress(done, total)

@@ -80,4 +80,6 @@ def _load_entry(entry: EntryPoint) -> Iterable[ModelSpec]:
     except Exception:  # another package's fault must not take ours down
         logger.warning("the models of entry point %s could not be loaded", entry, exc_info=True)
         return ()
-    return specs
+    if odd := [spec for spec in specs if not isinstance(spec, ModelSpec)]:
+        logger.warning("entry point %s gave %r; expected ModelSpec only", entry, odd[0])
+    return [spec for spec in specs if isinstance(spec, ModelSpec)]
