@@ -19,12 +19,18 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from napari_samri.geometry.resample import area_matrix, bilinear_matrix, resample
+from napari_samri.geometry.resample import (
+    area_matrix,
+    bilinear_matrix,
+    coverage_matrix,
+    resample,
+)
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     FloatArray = NDArray[np.float32]
+    Points = NDArray[np.float64]
     Bytes = NDArray[np.uint8]
     BoolArray = NDArray[np.bool_]
 
@@ -45,10 +51,10 @@ class Frame(Protocol):
     def image_to_input(self, image: Bytes) -> FloatArray:
         """Resize a slice (H, W) of 0..255 to the part (h, w) of the input that it fills."""
 
-    def points_to_input(self, points_xy: FloatArray) -> FloatArray:
+    def points_to_input(self, points_xy: ArrayLike) -> Points:
         """Map points (N, 2) from slice pixels to input pixels."""
 
-    def points_to_slice(self, points_xy: FloatArray) -> FloatArray:
+    def points_to_slice(self, points_xy: ArrayLike) -> Points:
         """Map points (N, 2) from input pixels to slice pixels: the inverse."""
 
     def logits_to_slice(self, logits: FloatArray) -> FloatArray:
@@ -69,13 +75,13 @@ class _Scaled:
         (height, width), (h, w) = self.slice_shape, self.filled_shape
         return np.array([w / width, h / height])
 
-    def points_to_input(self, points_xy: FloatArray) -> FloatArray:
+    def points_to_input(self, points_xy: ArrayLike) -> Points:
         """Map points (N, 2) from slice pixels to input pixels."""
-        return np.asarray(np.multiply(points_xy, self._scale_xy), np.float32)
+        return np.asarray(points_xy, float) * self._scale_xy
 
-    def points_to_slice(self, points_xy: FloatArray) -> FloatArray:
+    def points_to_slice(self, points_xy: ArrayLike) -> Points:
         """Map points (N, 2) from input pixels to slice pixels: the inverse."""
-        return np.asarray(np.divide(points_xy, self._scale_xy), np.float32)
+        return np.asarray(points_xy, float) / self._scale_xy
 
 
 @dataclass(frozen=True)
@@ -107,7 +113,7 @@ class LongestSideFrame(_Scaled):
         """(h, w) of the input's part that the slice fills, rounded half up as SAM does."""
         height, width = self.slice_shape
         scale = self.input_size / max(height, width)
-        return int(height * scale + 0.5), int(width * scale + 0.5)
+        return max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5))
 
     def image_to_input(self, image: Bytes) -> FloatArray:
         """Resize a slice (H, W) of 0..255 to the part (h, w) of the input that it fills."""
@@ -139,8 +145,10 @@ class LongestSideFrame(_Scaled):
         """Turn a mask of the slice (H, W) into low-resolution logits (1, L, L), a mask prompt."""
         size = self.low_res_size
         logits = np.full((1, size, size), -MASK_LOGIT, np.float32)
-        h, w = (max(1, round(n * size / self.input_size)) for n in self.filled_shape)
-        logits[0, :h, :w] = _shrunk(mask, h, w)
+        # The filled part need not end at a whole low-resolution pixel.
+        h, w = (n * size / self.input_size for n in self.filled_shape)
+        filled = _shrunk(mask, h, w)
+        logits[0, : filled.shape[0], : filled.shape[1]] = filled
         return logits
 
 
@@ -188,8 +196,8 @@ class StretchedFrame(_Scaled):
         return _shrunk(mask, self.low_res_size, self.low_res_size)[None]
 
 
-def _shrunk(mask: BoolArray, h: int, w: int) -> FloatArray:
-    """Average a mask over (h, w) cells and turn the share of foreground into logits."""
-    rows, columns = area_matrix(mask.shape[0], h), area_matrix(mask.shape[1], w)
+def _shrunk(mask: BoolArray, h: float, w: float) -> FloatArray:
+    """Return the logits of a mask on h x w cells: those that it covers by more than half."""
+    rows, columns = coverage_matrix(mask.shape[0], h), coverage_matrix(mask.shape[1], w)
     inside = resample(mask, rows, columns) > 0.5
     return np.where(inside, MASK_LOGIT, -MASK_LOGIT).astype(np.float32)

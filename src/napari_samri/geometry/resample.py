@@ -34,26 +34,37 @@ def bilinear_matrix(size_in: int, size_out: int) -> FloatArray:
 
 
 @lru_cache(maxsize=64)
+def coverage_matrix(size_in: int, cells: float) -> FloatArray:
+    """Return the matrix (ceil(cells), size_in) that averages what each cell covers.
+
+    The cells lie side by side over the axis; the last one may stick out, where `cells` is
+    not a whole number, and averages what it covers of the axis.
+    """
+    scale = size_in / cells
+    begin = np.arange(math.ceil(cells))[:, None] * scale
+    pixel = np.arange(size_in)[None, :]
+    overlap = np.minimum(begin + scale, pixel + 1) - np.maximum(begin, pixel)
+    overlap = np.clip(overlap, 0, None)
+    return _frozen(overlap / overlap.sum(axis=1, keepdims=True))
+
+
+@lru_cache(maxsize=64)
 def area_matrix(size_in: int, size_out: int) -> FloatArray:
     """Return the matrix (size_out, size_in) of OpenCV's INTER_AREA along one axis.
 
     Shrinking averages what each output pixel covers; enlarging interpolates linearly between
     the two pixels that an output pixel touches.
     """
+    if size_out <= size_in:
+        return coverage_matrix(size_in, size_out)
     scale = size_in / size_out
     matrix = np.zeros((size_out, size_in))
     for row in range(size_out):
-        begin, end = row * scale, min((row + 1) * scale, size_in)
-        if scale >= 1:
-            for column in range(int(begin), math.ceil(end)):
-                overlap = min(end, column + 1) - max(begin, column)
-                matrix[row, column] = max(overlap, 0) / (end - begin)
-        else:
-            column = int(begin)
-            share = (row + 1) - (column + 1) / scale
-            share = share - math.floor(share) if share > 0 else 0.0
-            matrix[row, column] += 1 - share
-            matrix[row, min(column + 1, size_in - 1)] += share
+        column = int(row * scale)
+        share = (row + 1) - (column + 1) / scale
+        share = share - math.floor(share) if share > 0 else 0.0
+        matrix[row, column] += 1 - share
+        matrix[row, min(column + 1, size_in - 1)] += share
     return _frozen(matrix)
 
 

@@ -1,0 +1,37 @@
+"""What all tests share: no test touches the user's folders, real data are optional."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from napari_samri.segment.predictor import Predictor
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data" / "dev"
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep embeddings and models of tests in temporary folders."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("NAPARI_SAMRI_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("NAPARI_SAMRI_MODELS", str(folder / "models"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Return the folder of real MRI that lies beside the repository in some places."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real MRI data are not at {SHARED_DATA}; made-up data cover the same paths")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def starter() -> Predictor:
+    """Return the starter on the CPU, with embeddings in memory only."""
+    from napari_samri import EmbeddingCache, load_predictor
+
+    return load_predictor(device="cpu", cache=EmbeddingCache())

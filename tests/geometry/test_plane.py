@@ -1,0 +1,58 @@
+"""Planes on oblique, anisotropic volumes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_samri.errors import InputError
+from napari_samri.geometry import Plane
+
+from .test_grid import volume_of
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 1000), axis=st.integers(0, 2))
+def test_pixels_voxels_world(seed: int, axis: int) -> None:
+    _, volume = volume_of(seed)
+    plane = Plane(axis, 3)
+    rng = np.random.default_rng(seed)
+    points_rc = rng.uniform(0, 5, (4, 2))
+    points_voxel = plane.pixels_to_voxels(points_rc)
+    assert (points_voxel[:, axis] == 3).all()
+    np.testing.assert_allclose(plane.voxels_to_pixels(points_voxel), points_rc)
+    points_mm = plane.pixels_to_world(points_rc, volume)
+    np.testing.assert_allclose(plane.world_to_pixels(points_mm, volume), points_rc, atol=1e-8)
+    homogeneous = np.c_[points_voxel, np.ones(4)] @ volume.affine.T
+    np.testing.assert_allclose(points_mm, homogeneous[:, :3])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_extract(axis: int) -> None:
+    _, volume = volume_of(5)
+    plane = Plane(axis, 2)
+    pixels = plane.extract(volume)
+    assert pixels.shape == plane.shape(volume)
+    row, column = 1, 3
+    voxel = plane.pixels_to_voxels(np.array([[row, column]]))[0].astype(int)
+    assert pixels[row, column] == volume.array[tuple(voxel)]
+
+
+def test_time_points() -> None:
+    _, volume = volume_of(6, (5, 6, 7, 3))
+    np.testing.assert_array_equal(
+        Plane(0, 2, time=1).extract(volume), volume.array[1, 2]
+    )
+    with pytest.raises(InputError, match="has 3; expected 0 to 2"):
+        Plane(0, 2).extract(volume)
+    with pytest.raises(InputError, match="time point is 3"):
+        Plane(0, 2, time=3).extract(volume)
+
+
+@pytest.mark.parametrize("plane", [Plane(3, 0), Plane(0, -1), Plane(0, 100)])
+def test_outside(plane: Plane) -> None:
+    _, volume = volume_of(7)
+    with pytest.raises(InputError, match="expected 0"):
+        plane.extract(volume)

@@ -1,0 +1,121 @@
+"""Our predictor against the SAM library's own `SamPredictor`, on one checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from segment_anything import SamPredictor, sam_model_registry
+
+from napari_samri import EmbeddingCache, load_predictor
+
+from .conftest import SHAPES, make_slice
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_samri import Embedding, Predictor
+
+pytestmark = pytest.mark.slow
+
+RELATIVE_L2 = 1e-4
+DIFFERENT_PIXELS = 1e-4
+
+
+def minmax_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """What SAMRI feeds to SAM: per-slice min-max, rounded, three equal channels."""
+    scaled = (image - image.min()) / (image.max() - image.min())
+    return np.repeat(np.rint(scaled * 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+@pytest.fixture(scope="module")
+def ours(vit_b_path: Path) -> Predictor:
+    return load_predictor(vit_b_path, device="cpu", cache=EmbeddingCache())
+
+
+@pytest.fixture(scope="module")
+def library(vit_b_path: Path) -> SamPredictor:
+    return SamPredictor(sam_model_registry["vit_b"](checkpoint=str(vit_b_path)).eval())
+
+
+@pytest.fixture(scope="module", params=SHAPES, ids="{0[0]}x{0[1]}".format)
+def embedded(
+    request: pytest.FixtureRequest, ours: Predictor, library: SamPredictor
+) -> tuple[Predictor, Embedding, SamPredictor]:
+    image = make_slice(request.param).astype(np.float64)
+    library.set_image(minmax_rgb(image))
+    return ours, ours.embed(image), library
+
+
+def test_embedding(embedded: tuple[Predictor, Embedding, SamPredictor]) -> None:
+    _, embedding, library = embedded
+    expected = library.get_image_embedding()[0].numpy()
+    error = np.linalg.norm(embedding.tensor - expected) / np.linalg.norm(expected)
+    assert error < RELATIVE_L2
+
+
+def prompts(shape: tuple[int, int]) -> dict[str, dict[str, Any]]:
+    """Prompts at fractions of the slice, in its pixels."""
+    height, width = shape
+    box = np.array([0.2 * width, 0.3 * height, 0.7 * width, 0.75 * height])
+    points = np.array([[0.4 * width, 0.5 * height], [0.1 * width, 0.9 * height]])
+    labels = np.array([1, 0])
+    return {
+        "box": {"box": box},
+        "point": {"point_coords": points[:1], "point_labels": labels[:1]},
+        "points": {"point_coords": points, "point_labels": labels},
+        "box and points": {"box": box, "point_coords": points, "point_labels": labels},
+    }
+
+
+def both(
+    embedded: tuple[Predictor, Embedding, SamPredictor], multimask: bool, **prompt: Any
+) -> tuple[Any, Any]:
+    """Ask the library and us the same; `prompt` has the library's names."""
+    ours, embedding, library = embedded
+    expected = library.predict(**prompt, multimask_output=multimask)
+    found = ours.predict(
+        embedding,
+        points_xy=prompt.get("point_coords"),
+        point_labels=prompt.get("point_labels"),
+        box_xyxy=prompt.get("box"),
+        mask_logits=prompt.get("mask_input"),
+        multimask=multimask,
+    )
+    return expected, found
+
+
+@pytest.mark.parametrize("multimask", [False, True])
+@pytest.mark.parametrize("name", ["box", "point", "points", "box and points"])
+def test_masks(
+    embedded: tuple[Predictor, Embedding, SamPredictor], name: str, multimask: bool
+) -> None:
+    prompt = prompts(embedded[1].slice_shape)[name]
+    (masks, scores, logits), found = both(embedded, multimask, **prompt)
+    assert found.masks.shape == masks.shape == (3 if multimask else 1, *embedded[1].slice_shape)
+    assert (found.masks != masks).mean() <= DIFFERENT_PIXELS
+    np.testing.assert_allclose(found.scores, scores, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(found.logits, logits, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["box", "points"])
+def test_mask_prompt(
+    embedded: tuple[Predictor, Embedding, SamPredictor], name: str
+) -> None:
+    prompt = prompts(embedded[1].slice_shape)[name]
+    (_, _, logits), _ = both(embedded, False, **prompt)
+    (masks, _, _), found = both(embedded, False, **prompt, mask_input=logits)
+    assert (found.masks != masks).mean() <= DIFFERENT_PIXELS
+    without = embedded[2].predict(**prompt, multimask_output=False)[2]
+    assert not np.allclose(without, found.logits), "the mask prompt changed nothing"
+
+
+def test_masks_are_not_trivial(embedded: tuple[Predictor, Embedding, SamPredictor]) -> None:
+    """Random weights could answer all or nothing, and parity would mean little."""
+    ours, embedding, _ = embedded
+    box = prompts(embedding.slice_shape)["box"]["box"]
+    shares = ours.predict(embedding, box_xyxy=box, multimask=True).masks.mean(axis=(1, 2))
+    assert ((shares > 0) & (shares < 1)).any()
