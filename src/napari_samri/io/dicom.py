@@ -6,8 +6,10 @@ dcm2niix, in a process of its own, turns the series into NIfTI, whose header car
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,39 +18,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.errors import GeometryError, InputError
+from napari_samri.geometry import Volume
+from napari_samri.io.dicom_scan import SliceFile, has_dicom_magic, scan_folder
 from napari_samri.io.nifti import NiftiReader
+from napari_samri.io.nifti_header import MAX_BYTES
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-    from napari_samri.geometry import Volume
-
 TIMEOUT_S = 600
 ORIENTATION_TOLERANCE = 1e-4
-_MAGIC_OFFSET = 128
-_TAGS = [
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "SeriesInstanceUID",
-    "FrameOfReferenceUID",
-    "SeriesNumber",
-    "ImageOrientationPatient",
-    "ImagePositionPatient",
-    "PixelSpacing",
-    "SpacingBetweenSlices",
-    "SliceThickness",
-    "Rows",
-    "Columns",
-    "NumberOfFrames",
-    "SamplesPerPixel",
-    "ImageType",
-]
-
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    header: Dataset
+# Of the shortest distance between voxels; scanners round positions, so stacks lean a little.
+CORNER_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,7 +40,7 @@ class DicomReader:
 
     def accepts(self, path: Path, head: bytes) -> bool:
         """Take folders, and single DICOM files to say that their folder is wanted."""
-        return path.is_dir() or head[_MAGIC_OFFSET : _MAGIC_OFFSET + 4] == b"DICM"
+        return path.is_dir() or has_dicom_magic(head)
 
     def read(self, path: Path, max_voxels: int | None = None) -> Volume:
         """Read the folder's series and return it in display order.
@@ -74,35 +55,15 @@ class DicomReader:
                 f"({path.parent})."
             )
             raise InputError(message)
-        files = _one_series(_scan(path), path)
+        files = _one_series(scan_folder(path), path)
         _check_slices(files, path)
         _check_regular(files, path)
+        _check_claim(files, path, max_voxels)
         return _convert(files, path, max_voxels)
 
 
-def _scan(folder: Path) -> list[_File]:
-    """Read the headers of all DICOM images directly in a folder."""
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
-
-    files = []
-    for path in sorted(folder.iterdir()):
-        if not path.is_file() or path.name.startswith("."):
-            continue
-        try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
-        except (InvalidDicomError, OSError, ValueError, EOFError):
-            continue
-        if "Rows" in header and "SeriesInstanceUID" in header:
-            files.append(_File(path, header))
-    if not files:
-        message = f"{folder}: the folder holds no DICOM images; expected one series."
-        raise InputError(message)
-    return files
-
-
-def _one_series(files: list[_File], folder: Path) -> list[_File]:
-    series: dict[str, list[_File]] = defaultdict(list)
+def _one_series(files: list[SliceFile], folder: Path) -> list[SliceFile]:
+    series: dict[str, list[SliceFile]] = defaultdict(list)
     for file in files:
         series[str(file.header.SeriesInstanceUID)].append(file)
     if len(series) > 1:
@@ -115,7 +76,7 @@ def _one_series(files: list[_File], folder: Path) -> list[_File]:
     return files
 
 
-def _check_slices(files: list[_File], folder: Path) -> None:
+def _check_slices(files: list[SliceFile], folder: Path) -> None:
     """Refuse what is not a stack of single grey slices."""
     for file in files:
         header = file.header
@@ -144,7 +105,7 @@ def _has_position(header: Dataset) -> bool:
     return bool(position) and bool(directions) and bool(header.get("PixelSpacing"))
 
 
-def _check_regular(files: list[_File], folder: Path) -> None:
+def _check_regular(files: list[SliceFile], folder: Path) -> None:
     """Refuse stacks with missing, repeated, unevenly spaced, sheared or turned slices."""
     from highdicom.spatial import get_series_volume_positions
 
@@ -163,7 +124,13 @@ def _check_regular(files: list[_File], folder: Path) -> None:
             "points or b-values in one series, or copies); expected one file per slice."
         )
         raise GeometryError(message)
-    spacing, _ = get_series_volume_positions(headers, orientation_tol=ORIENTATION_TOLERANCE)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pydicom's, of identifiers that break its rules
+            spacing, _ = get_series_volume_positions(headers, orientation_tol=ORIENTATION_TOLERANCE)
+    except (KeyError, ValueError) as error:
+        message = f"{folder}: the headers of the slices make no sense ({error})."
+        raise GeometryError(message) from error
     if spacing is None:
         message = (
             f"{folder}: the slices are not evenly spaced along their normal (a slice is "
@@ -172,7 +139,20 @@ def _check_regular(files: list[_File], folder: Path) -> None:
         raise GeometryError(message)
 
 
-def _convert(files: list[_File], folder: Path, max_voxels: int | None) -> Volume:
+def _check_claim(files: list[SliceFile], folder: Path, max_voxels: int | None) -> None:
+    """Refuse what claims to be huge before dcm2niix makes room for it."""
+    header = files[0].header
+    voxels = int(header.Rows) * int(header.Columns) * len(files)
+    if voxels > (MAX_BYTES if max_voxels is None else max_voxels):
+        message = (
+            f"{folder}: the headers claim {voxels:,} voxels, more than are read by default or "
+            f"allowed; if that is right, use --max-voxels {voxels} "
+            f"(load_volume(..., max_voxels={voxels}))."
+        )
+        raise InputError(message)
+
+
+def _convert(files: list[SliceFile], folder: Path, max_voxels: int | None) -> Volume:
     """Turn a series into NIfTI by dcm2niix and read that."""
     with tempfile.TemporaryDirectory(prefix="napari-samri-") as name:
         source, target = Path(name, "in"), Path(name, "out")
@@ -180,20 +160,48 @@ def _convert(files: list[_File], folder: Path, max_voxels: int | None) -> Volume
         target.mkdir()
         # Links, so that dcm2niix sees this series and nothing else that lies in the folder.
         for number, file in enumerate(files):
-            (source / f"{number:06d}.dcm").symlink_to(file.path.resolve())
+            _link(source / f"{number:06d}.dcm", file.path.resolve())
         _run_dcm2niix(source, target, folder)
         images = sorted(target.glob("*.nii"))
         if len(images) != 1:
             message = f"{folder}: dcm2niix made {len(images)} volumes of the series; expected one."
             raise InputError(message)
         volume = NiftiReader().read(images[0], max_voxels)
-    if volume.array.ndim != 3 or volume.spatial_shape[0] != len(files):
+    if volume.array.ndim != 3 or volume.grid.shape[2] != len(files):
         message = (
-            f"{folder}: dcm2niix made a volume of shape {volume.array.shape} of "
+            f"{folder}: dcm2niix made a volume of shape {volume.grid.shape} of "
             f"{len(files)} slices; expected one slice per file."
         )
         raise InputError(message)
-    return replace(volume, grid=replace(volume.grid, path=folder))
+    _check_placed(volume, files, folder)
+    # With "-x i", slices are stacked along the third axis, whichever way they lie.
+    grid = replace(volume.grid, path=folder, plane_axis=2)
+    return Volume.from_stored(volume.to_stored(volume.array), grid)
+
+
+def _check_placed(volume: Volume, files: list[SliceFile], folder: Path) -> None:
+    """Refuse a volume whose end slices are not where the first and last headers say."""
+    ends = np.array(volume.grid.shape[:3]) - 1
+    corners = np.array(list(np.ndindex(2, 2, 2))) * ends
+    affine = volume.grid.affine
+    corners_mm = corners @ affine[:3, :3].T + affine[:3, 3]
+    positions_mm = np.array([f.header.ImagePositionPatient for f in files], float) * (-1, -1, 1)
+    across = positions_mm @ affine[:3, 2]
+    for position_mm in positions_mm[[across.argmin(), across.argmax()]]:
+        nearest_mm = np.linalg.norm(corners_mm - position_mm, axis=1).min()
+        if nearest_mm > CORNER_TOLERANCE * min(volume.spacing_mm):
+            message = (
+                f"{folder}: dcm2niix placed a slice {nearest_mm:.3g} mm from where its header "
+                "says; the series is not one that can be read safely."
+            )
+            raise GeometryError(message)
+
+
+def _link(link: Path, path: Path) -> None:
+    try:
+        link.symlink_to(path)
+    except OSError:  # Windows without the right to make links
+        shutil.copyfile(path, link)
 
 
 def _run_dcm2niix(source: Path, target: Path, folder: Path) -> None:
@@ -203,7 +211,12 @@ def _run_dcm2niix(source: Path, target: Path, folder: Path) -> None:
     command += ["-o", str(target), str(source)]
     try:
         done = subprocess.run(  # noqa: S603  # an argument list, and dcm2niix from its own wheel
-            command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=TIMEOUT_S,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         message = f"{folder}: dcm2niix did not finish within {TIMEOUT_S} s."

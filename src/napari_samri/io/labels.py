@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from napari_samri.errors import GeometryError, InputError, StoreError
 from napari_samri.io.atomic import replacing
@@ -18,8 +21,29 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".nii", ".nii.gz")
 MAX_LABEL = np.iinfo(np.uint16).max
-_INTENT_LABEL = "label"
-_UNITS_MM = "mm"
+_NIFTI2_BYTES = 540
+# What NIfTI-1 and -2 headers say about where voxels lie, and in which order they were scanned.
+_GEOMETRY = (
+    "dim_info",
+    "pixdim",
+    "xyzt_units",
+    "qform_code",
+    "quatern_b",
+    "quatern_c",
+    "quatern_d",
+    "qoffset_x",
+    "qoffset_y",
+    "qoffset_z",
+    "sform_code",
+    "srow_x",
+    "srow_y",
+    "srow_z",
+    "slice_code",
+    "slice_start",
+    "slice_end",
+    "slice_duration",
+    "toffset",
+)
 
 
 def save_labels(path: Path | str, labels: ArrayLike, volume: Volume) -> None:
@@ -58,32 +82,45 @@ def save_labels(path: Path | str, labels: ArrayLike, volume: Volume) -> None:
         raise GeometryError(message)
     image = label_image(stored, volume.grid)
     with replacing(path) as temporary:
-        nib.save(image, temporary)
-        _verify(temporary, stored)
+        image.to_filename(temporary)
+        _verify(temporary, stored, path)
 
 
 def label_image(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nifti1Image:
-    """Return labels in stored order as an image with a grid's own header.
+    """Return labels in stored order as an image with the geometry of a grid's own header.
 
-    Fields that describe the source's voxels or its patient are cleared.
+    Of the source's header, the fields of `_GEOMETRY` are taken, bit for bit, and nothing else:
+    descriptions, extensions and whatever other programs left there stay behind.
     """
-    if grid.header:
-        kind = nib.Nifti2Image if len(grid.header) == 540 else nib.Nifti1Image
-        header = kind.header_class(grid.header, endianness=None, check=False)
-    else:
-        kind, header = nib.Nifti1Image, nib.Nifti1Header()
-        header.set_data_shape(grid.shape)
-        header.set_sform(grid.affine, "scanner")
-        header.set_qform(grid.affine, "scanner", strip_shears=True)
-        header.set_xyzt_units(_UNITS_MM)
+    if not grid.header:
+        return _image_by_affine(stored, grid)
+    kind = nib.Nifti2Image if len(grid.header) == _NIFTI2_BYTES else nib.Nifti1Image
+    source = kind.header_class(grid.header, check=False)
+    header = kind.header_class(endianness=source.endianness)
+    image = kind(stored, None, _as_labels(header, stored))
+    for name in _GEOMETRY:
+        image.header[name] = source[name]
+    return image
+
+
+def _image_by_affine(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nifti1Image:
+    """Return labels on a grid whose source was no NIfTI."""
+    header = nib.Nifti1Header()
+    header.set_data_shape(grid.shape)
+    header.set_sform(grid.affine, "scanner")
+    header.set_qform(grid.affine, "scanner", strip_shears=True)
+    header.set_xyzt_units("mm")
+    return nib.Nifti1Image(stored, None, _as_labels(header, stored))
+
+
+def _as_labels(
+    header: nib.Nifti1Header, stored: NDArray[np.unsignedinteger[Any]]
+) -> nib.Nifti1Header:
+    header.set_data_shape(stored.shape)
     header.set_data_dtype(stored.dtype)
-    header["scl_slope"], header["scl_inter"] = np.nan, np.nan
-    header["cal_max"], header["cal_min"] = 0, 0
-    header.set_intent(_INTENT_LABEL, (), "")
-    for field in ("descrip", "aux_file", "db_name"):
-        if field in header:
-            header[field] = b""
-    return kind(stored, None, header)
+    header.set_slope_inter(1, 0)
+    header.set_intent("label", (), "")
+    return header
 
 
 def _as_unsigned(labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
@@ -97,10 +134,16 @@ def _as_unsigned(labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
     return labels.astype(np.uint8 if high <= np.iinfo(np.uint8).max else np.uint16)
 
 
-def _verify(path: Path, expected: NDArray[np.unsignedinteger[Any]]) -> None:
+def _verify(written: Path, expected: NDArray[np.unsignedinteger[Any]], path: Path) -> None:
     """Read a written file back: a disk that lies is found before the old file goes."""
-    image: Any = nib.load(path)
-    found = np.asarray(image.dataobj)
-    if not np.array_equal(found, expected):
-        message = f"{path}: the file does not read back as it was written; nothing was changed."
+    try:
+        image: Any = nib.load(written, mmap=False)
+        same = np.array_equal(np.asarray(image.dataobj), expected)
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError):
+        same = False
+    if not same:
+        message = (
+            f"{path}: the new file does not read back as it was written, so the disk may be "
+            "failing. Nothing was changed."
+        )
         raise StoreError(message)

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 from napari_samri.errors import InputError
 from napari_samri.io.dicom import DicomReader
 from napari_samri.io.nifti import NiftiReader
+from napari_samri.io.nifti_header import HEAD_BYTES, looks_like
 
 if TYPE_CHECKING:
     from napari_samri.geometry import Volume
-
-SNIFFED_BYTES = 1024
 
 
 class VolumeReader(Protocol):
@@ -72,42 +71,34 @@ def load_volume(path: Path | str, *, max_voxels: int | None = None) -> Volume:
         If the file is missing, damaged, no image, too large, or its geometry makes no sense.
     """
     path = Path(path).expanduser()
-    if not path.exists():
-        message = f"{path}: there is no such file or folder; expected an image."
-        raise InputError(message)
-    head = b"" if path.is_dir() else _head(path)
+    head = _head(path)
     for reader in _readers:
         if reader.accepts(path, head):
             return reader.read(path, max_voxels)
     formats = "; ".join(reader.format_name for reader in _readers)
-    message = f"{path}: {_described(path, head)}; expected one of: {formats}."
+    message = f"{path}: {looks_like(head)}; expected one of: {formats}."
     raise InputError(message)
 
 
 def _head(path: Path) -> bytes:
-    """Return a file's first bytes; of a gzip file, those inside."""
+    """Return a file's first bytes; of a gzip file, those inside; none of a folder."""
     try:
+        path.stat()
+        if path.is_dir():
+            return b""
         with path.open("rb") as file:
-            head = file.read(SNIFFED_BYTES)
+            head = file.read(HEAD_BYTES)
         if head.startswith(b"\x1f\x8b"):
             with gzip.open(path) as unpacked:
-                return unpacked.read(SNIFFED_BYTES)
+                return unpacked.read(HEAD_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         message = f"{path}: a damaged gzip file ({error}); get a fresh copy."
         raise InputError(message) from error
-    except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror or error})."
+    except FileNotFoundError as error:
+        message = f"{path}: there is no such file or folder; expected an image."
+        raise InputError(message) from error
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        reason = error.strerror if isinstance(error, OSError) else None
+        message = f"{path}: cannot be read ({reason or error})."
         raise InputError(message) from error
     return head
-
-
-def _described(path: Path, head: bytes) -> str:
-    if path.is_dir():
-        return "the folder holds no DICOM files"
-    if not head:
-        return "the file is empty"
-    if head.lstrip()[:1] == b"<":
-        return "the file is a web page or XML, probably a failed download"
-    if head.startswith(b"version https://git-lfs"):
-        return "the file is a Git LFS pointer (fetch the real one with 'git lfs pull')"
-    return "the file's first bytes belong to no format known here"
