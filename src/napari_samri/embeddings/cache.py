@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from napari_samri.embeddings.disk import DiskCache
 from napari_samri.embeddings.memory import MemoryCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
 CACHE_VARIABLE = "NAPARI_SAMRI_CACHE"
 MEMORY_BYTES = 1 << 30
 DISK_BYTES = 10 << 30
+
+
+@dataclass
+class _Turn:
+    """The lock of a key that is being asked for, and how many threads hold or await it."""
+
+    lock: Lock = field(default_factory=Lock)
+    threads: int = 0
 
 
 class EmbeddingCache:
@@ -46,7 +56,7 @@ class EmbeddingCache:
     ) -> None:
         self.memory = MemoryCache(memory_bytes)
         self.disk = DiskCache(Path(folder).expanduser(), disk_bytes) if folder else None
-        self._running: dict[str, Lock] = {}
+        self._turns: dict[str, _Turn] = {}
         self._lock = Lock()
 
     def get(self, key: str) -> FloatArray | None:
@@ -64,15 +74,28 @@ class EmbeddingCache:
 
         Threads that ask for one key at the same time wait for one computation.
         """
+        with self._turn(key):
+            array = self.get(key)
+            return self._store(key, compute()) if array is None else array
+
+    @contextmanager
+    def _turn(self, key: str) -> Iterator[None]:
+        """Wait until no other thread works on the key.
+
+        Its lock stays while threads wait for it, so that a thread that comes after one whose
+        computation failed does not start a second one beside those that waited.
+        """
         with self._lock:
-            running = self._running.setdefault(key, Lock())
+            turn = self._turns.setdefault(key, _Turn())
+            turn.threads += 1
         try:
-            with running:
-                array = self.get(key)
-                return self._store(key, compute()) if array is None else array
+            with turn.lock:
+                yield
         finally:
             with self._lock:
-                self._running.pop(key, None)
+                turn.threads -= 1
+                if not turn.threads:
+                    del self._turns[key]
 
     def _store(self, key: str, array: FloatArray) -> FloatArray:
         array.flags.writeable = False

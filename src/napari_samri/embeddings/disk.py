@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import zlib
 from contextlib import suppress
 from threading import Lock
@@ -28,8 +29,13 @@ logger = logging.getLogger(__name__)
 FORMAT = "napari-samri-embedding"
 VERSION = "1"
 SUFFIX = ".safetensors"
+TEMPORARY_SUFFIX = ".part"
+# A temporary file older than this belongs to a process that was killed.
+STALE_SECONDS = 3600
 # After an overflow the cache is emptied to this share, so that not every write looks for room.
 KEEP_SHARE = 0.9
+# safetensors tells of a tensor type that numpy lacks by the last two.
+_UNREADABLE = (OSError, TypeError, AttributeError)
 
 
 class DiskCache:
@@ -46,7 +52,8 @@ class DiskCache:
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.folder = folder
         self.max_bytes = max_bytes
-        self._bytes: int | None = None
+        self._found: int | None = None  # bytes in the folder when it was last looked at
+        self._written = 0  # bytes written since
         self._lock = Lock()
         self._broken = False
 
@@ -65,7 +72,7 @@ class DiskCache:
                 array = file.get_tensor("embedding")
         except FileNotFoundError:
             return None
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, *_UNREADABLE) as error:
             logger.warning("%s: unreadable embedding, computed anew (%s)", path, error)
             return None
         if header != _header(key, array):
@@ -76,9 +83,16 @@ class DiskCache:
         return np.asarray(array, np.float32)
 
     def put(self, key: str, array: FloatArray) -> None:
-        """Keep an embedding as fp16; where the disk refuses, say so once and go on without."""
+        """Keep an embedding as fp16; where the disk refuses, say so once and go on without.
+
+        One whose values do not fit into fp16, or that alone exceeds the bound, is not kept.
+        """
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float16)
+        if not np.isfinite(half).all():
+            return
         try:
-            self._write(key, array.astype(np.float16))
+            self._write(key, half)
         except OSError as error:
             if not self._broken:
                 logger.warning("%s: embeddings cannot be kept on disk (%s)", self.folder, error)
@@ -90,30 +104,37 @@ class DiskCache:
         from safetensors.numpy import save
 
         path = self.path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = save({"embedding": half}, metadata=_header(key, half))
-        temporary = path.with_name(f"{uuid4().hex}.part")
+        if len(content) > self.max_bytes:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f"{uuid4().hex}{TEMPORARY_SUFFIX}")
         try:
             temporary.write_bytes(content)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
         with self._lock:
-            if self._bytes is not None:
-                self._bytes += len(content)
+            self._written += len(content)
 
     def _make_room(self) -> None:
+        """Look at the folder now and then: other processes write into it too."""
         with self._lock:
-            if self._bytes is None or self._bytes > self.max_bytes:
-                self._bytes = self._evict()
+            if (
+                self._found is None
+                or self._found + self._written > self.max_bytes
+                or self._written > (1 - KEEP_SHARE) * self.max_bytes
+            ):
+                self._found, self._written = self._evict(), 0
 
     def _evict(self) -> int:
         """Delete the files used longest ago while there are too many; return what is left."""
+        self._drop_stale()
         files = []
         for path in self.folder.glob(f"??/*{SUFFIX}"):
             with suppress(OSError):  # another process may delete it meanwhile
                 status = path.stat()
-                files.append((status.st_mtime, status.st_size, path))
+                files.append((status.st_mtime_ns, status.st_size, path))
         total = sum(size for _, size, _ in files)
         if total <= self.max_bytes:
             return total
@@ -125,7 +146,21 @@ class DiskCache:
                 total -= size
         return total
 
+    def _drop_stale(self) -> None:
+        oldest = time.time() - STALE_SECONDS
+        for path in self.folder.glob(f"??/*{TEMPORARY_SUFFIX}"):
+            with suppress(OSError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+
 
 def _header(key: str, array: NDArray[np.generic]) -> dict[str, str]:
+    """Return what a file of this key and array has to say of itself."""
     checksum = zlib.crc32(np.ascontiguousarray(array).data)
-    return {"format": FORMAT, "version": VERSION, "key": key, "crc32": str(checksum)}
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "key": key,
+        "array": f"{array.dtype} {array.shape}",
+        "crc32": str(checksum),
+    }

@@ -45,6 +45,8 @@ class MemoryCache:
         with self._lock:
             if key in self._arrays:
                 self._bytes -= self._arrays.pop(key).nbytes
+            if array.nbytes > self.max_bytes:
+                return
             self._arrays[key] = array
             self._bytes += array.nbytes
             while self._bytes > self.max_bytes:
