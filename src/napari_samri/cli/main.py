@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     try:
         options.run(options)
+        sys.stdout.flush()
     except SamriError as error:
         say(f"error: {error}")
         return EXIT_INPUT
@@ -56,7 +58,7 @@ def _run(options: argparse.Namespace) -> int:
         say("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
         return 1
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from napari_samri.prompts import SliceRequest, read_requests
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from napari_samri.geometry import Volume
     from napari_samri.segment.slices import SliceMask
@@ -23,14 +23,6 @@ name voxels along the two axes other than --axis, in ascending order, and boxes 
 ends. Each box is an object of its own; all masks get label 1. For more slices and labels, write
 a JSON file for --prompts (see the documentation).
 """
-
-
-@dataclass
-class _Drawn:
-    """Boxes and points in the order of the command line."""
-
-    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
-    points: list[tuple[float, float, int]] = field(default_factory=list)
 
 
 def add_parser(verbs: Any) -> None:
@@ -95,26 +87,29 @@ def run(options: argparse.Namespace) -> None:
     for mask in segment_slices(predictor, volume, requests, post):
         masks.append(mask)
         progress.step(len(masks), len(requests), "slices")
-    save_labels(options.out, paint_labels(volume, masks), volume)
-    if options.png is not None:
-        _write_picture(options.png, volume, masks)
+    with _picture_written(options.png, volume, masks):
+        save_labels(options.out, paint_labels(volume, masks), volume)
     _report(options, masks, time.perf_counter() - begin)
 
 
 def _requests(options: argparse.Namespace) -> Sequence[SliceRequest]:
     drawn = bool(options.box or options.point)
     if options.prompts is not None:
-        if drawn or options.axis is not None or options.index is not None:
+        if drawn or any(v is not None for v in (options.axis, options.index, options.time)):
             message = (
-                "--prompts replaces --axis, --index, --box and --point; give one or the other."
+                "--prompts replaces --axis, --index, --time, --box and --point; give one or "
+                "the other."
             )
             raise InputError(message)
         return read_requests(options.prompts)
     if options.axis is None or options.index is None:
-        message = "--axis and --index are missing; expected both, or --prompts FILE.json."
+        message = (
+            f"{options.image}: --axis and --index are missing; expected both, or "
+            "--prompts FILE.json."
+        )
         raise InputError(message)
     if not drawn:
-        message = "there is no prompt; expected --box, --point or --prompts."
+        message = f"{options.image}: there is no prompt; expected --box, --point or --prompts."
         raise InputError(message)
     return (
         SliceRequest(
@@ -137,24 +132,47 @@ def _point(values: Sequence[float]) -> tuple[float, float, int]:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Find out early what would only fail after the work was done."""
-    if not options.out.name.lower().endswith((".nii", ".nii.gz")):
-        message = f"--out {options.out}: expected a name ending in .nii or .nii.gz."
-        raise InputError(message)
-    for name, path in (("--out", options.out), ("--png", options.png)):
-        if path is not None and not path.absolute().parent.is_dir():
+    for name, path, suffixes in (
+        ("--out", options.out, (".nii", ".nii.gz")),
+        ("--png", options.png, (".png",)),
+    ):
+        if path is None:
+            continue
+        if not path.name.lower().endswith(suffixes):
+            message = f"{name} {path}: expected a name ending in {' or '.join(suffixes)}."
+            raise InputError(message)
+        if not path.absolute().parent.is_dir():
             message = f"{name} {path}: the folder {path.parent} does not exist; make it first."
             raise InputError(message)
-        if path is not None and path.absolute() == options.image.absolute():
-            message = f"{name} {path}: would overwrite the image; choose another name."
-            raise InputError(message)
+        for source in (options.image, options.prompts):
+            if source is not None and _is_same(path, source):
+                message = f"{name} {path}: would overwrite {source}; choose another name."
+                raise InputError(message)
 
 
-def _write_picture(path: Path, volume: Volume, masks: Sequence[SliceMask]) -> None:
-    from napari_samri.cli.overlay import picture, save_picture
+def _is_same(path: Path, other: Path) -> bool:
+    """Tell whether two names, links followed, are of one existing file."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
 
-    first = masks[0]
-    same = [mask for mask in masks if mask.plane == first.plane]
-    save_picture(path, picture(volume, same))
+
+@contextmanager
+def _picture_written(
+    path: Path | None, volume: Volume, masks: Sequence[SliceMask]
+) -> Iterator[None]:
+    """Write a picture that appears only if the block, which writes the labels, succeeds."""
+    if path is None:
+        yield
+        return
+    from napari_samri.cli.overlay import picture
+    from napari_samri.io.atomic import replacing
+
+    same = [mask for mask in masks if mask.plane == masks[0].plane]
+    with replacing(path) as temporary:
+        picture(volume, same).save(temporary, format="PNG")
+        yield
 
 
 def _report(options: argparse.Namespace, masks: Sequence[SliceMask], seconds: float) -> None:

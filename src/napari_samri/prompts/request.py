@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FORMAT = "napari-samri-prompts"
 VERSION = 1
 MAX_LABEL = 65535
+LARGEST = 1e9  # far beyond any index, and far below what a float cannot hold
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ def read_requests(path: Path) -> tuple[SliceRequest, ...]:
         If the file is missing, no JSON, or not of this format; the message names the entry.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         message = f"{path}: there is no such file; expected a JSON file of prompts."
         raise InputError(message) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no JSON, or no UTF-8
         message = f"{path}: not a readable JSON file ({error})."
         raise InputError(message) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -121,13 +122,15 @@ def _list(entry: dict[str, Any], name: str, where: str) -> list[Any]:
 def _numbers(value: Any, count: int, where: str) -> Any:
     good = isinstance(value, list) and len(value) == count
     if not good or not all(_is_number(number) for number in value):
-        message = f"{where} is {value!r}; expected {count} numbers."
+        message = f"{where} is {value!r}; expected {count} finite numbers."
         raise InputError(message)
     return tuple(float(number) for number in value)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) <= LARGEST  # also false for NaN
 
 
 def _point(value: Sequence[Any], where: str) -> tuple[float, float, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,14 @@ def segment_slices(
     InputError
         If a slice or a prompt lies outside the volume, or a slice is constant.
     """
-    checked = [_resolve(request, volume) for request in requests]
+    checked = []
+    for request in requests:
+        with _naming(request, volume):
+            checked.append(_resolve(request, volume))
     window = percentile_window(volume.array) if predictor.needs_window else None
     for request, plane, prompts in checked:
-        embedding = predictor.embed(plane.extract(volume), window=window)
+        with _naming(request, volume):
+            embedding = predictor.embed(plane.extract(volume), window=window)
         mask = np.zeros(plane.shape(volume), bool)
         for prompt in prompts.split():
             candidates = predictor.predict(
@@ -78,24 +83,47 @@ def paint_labels(volume: Volume, masks: Sequence[SliceMask]) -> NDArray[np.uint1
     return labels
 
 
+@contextmanager
+def _naming(request: SliceRequest, volume: Volume) -> Iterator[None]:
+    """Say of an InputError which file and slice it is about."""
+    try:
+        yield
+    except InputError as error:
+        where = f"{volume.grid.path or 'the volume'}, axis {request.axis}, index {request.index}"
+        message = f"{where}: {error}"
+        raise type(error)(message) from error
+
+
 def _resolve(request: SliceRequest, volume: Volume) -> tuple[SliceRequest, Plane, PromptSet]:
     """Turn a request in stored indices into a plane and prompts in its pixels, all checked."""
     shape = volume.grid.spatial_shape
     if request.axis not in range(3) or not 0 <= request.index < shape[request.axis]:
         size = shape[request.axis] if request.axis in range(3) else 0
         message = (
-            f"the slice {request.index} along axis {request.axis} does not exist: the file's "
-            f"shape is {volume.grid.shape}; expected an axis of 0 to 2"
-            + (f" and an index of 0 to {size - 1}." if size else ".")
+            f"this slice does not exist: the file's shape is {volume.grid.shape}; expected an "
+            "axis of 0 to 2" + (f" and an index of 0 to {size - 1}." if size else ".")
         )
         raise InputError(message)
     axis, index = volume.orientation.index_to_display(request.axis, request.index, shape)
+    _check_time(request, volume)
     plane = Plane(axis, index, request.time)
     plane.check(volume)
     prompts = _to_pixels(request, volume, plane)
     for prompt in prompts.split():
         prompt.check(plane.shape(volume))
     return request, plane, prompts
+
+
+def _check_time(request: SliceRequest, volume: Volume) -> None:
+    if volume.times is None and request.time not in {None, 0}:
+        message = f"the time point is {request.time}, but the file has one; leave it out."
+        raise InputError(message)
+    if volume.times is not None and request.time is None:
+        message = (
+            f"the file has {volume.times} time points; choose one, 0 to {volume.times - 1} "
+            "(--time)."
+        )
+        raise InputError(message)
 
 
 def _to_pixels(request: SliceRequest, volume: Volume, plane: Plane) -> PromptSet:

@@ -1,0 +1,64 @@
+"""Every Python and console block of the documentation runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_samri.cli import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def brain() -> nib.Nifti1Image:
+    """A bright ellipsoid, as large as the pages' prompts expect."""
+    grid = np.mgrid[:64, :70, :24].astype(float)
+    centre, radii = np.array([34, 36, 12]), np.array([14, 14, 9])
+    inside = (((grid.T - centre) / radii) ** 2).sum(axis=-1).T < 1
+    voxels = 200 * inside + np.random.default_rng(0).normal(50, 5, inside.shape)
+    return nib.Nifti1Image(voxels.astype(np.int16), np.diag([1, 1, 3, 1]))
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    nib.save(brain(), tmp_path / "brain.nii.gz")
+    page = (ROOT / "docs/reference/prompt-files.md").read_text()
+    (json_block,) = (body for kind, body in BLOCK.findall(page) if kind == "json")
+    (tmp_path / "prompts.json").write_text(json_block)
+    monkeypatch.setattr("napari_samri.zoo.registry._registered", {})
+    monkeypatch.setattr("napari_samri.io.registry._readers", [*readers()])
+    return tmp_path
+
+
+def readers() -> list[object]:
+    from napari_samri.io import registry
+
+    return list(registry._readers)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page(page: Path, workplace: Path) -> None:
+    names: dict[str, object] = {}
+    for kind, body in BLOCK.findall(page.read_text()):
+        if kind == "python":
+            exec(compile(body, str(page), "exec"), names)  # noqa: S102  # that is the test
+        elif kind == "console":
+            for line in body.splitlines():
+                command = line.removeprefix("$ ")
+                assert command.startswith("napari-samri "), line
+                assert main(shlex.split(command)[1:]) == 0
+
+
+def test_links_and_pictures_exist() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page}: {target}"
