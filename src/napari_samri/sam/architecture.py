@@ -31,8 +31,8 @@ def detect_architecture(checkpoint: Checkpoint) -> str:
     if _STARTER in shapes:
         return "starter"
     if _TINY_VIT in shapes:
-        return "mobile_sam" if shapes[_TINY_VIT][-1] == 3 else "lite_medsam"
-    width = shapes.get(_POSITIONS, (0,))[-1]
+        return "mobile_sam" if shapes[_TINY_VIT][-1:] == (3,) else "lite_medsam"
+    width = next(reversed(shapes.get(_POSITIONS, ())), 0)
     if width in VIT_BY_WIDTH:
         return VIT_BY_WIDTH[width]
     found = f"'{_POSITIONS}' of width {width}" if width else f"e.g. {', '.join([*shapes][:3])}"

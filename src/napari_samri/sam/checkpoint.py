@@ -7,6 +7,7 @@ This is the one place in the package that opens pickled files. `torch.load` with
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
 WRAPPERS = ("model", "state_dict", "model_state")
 PREFIXES = ("module.", "sam.")
 _SAFETENSORS_SUFFIX = ".safetensors"
+# What torch.load raises on files that were cut off or altered, found by doing that to them.
+_TORN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -65,9 +80,10 @@ def _load_pickled(path: Path) -> object:
             "its publisher for a state_dict or a .safetensors file."
         )
         raise ModelError(message) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except _TORN as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         message = (
-            f"{path}: not a readable PyTorch checkpoint ({str(error).splitlines()[0]}). "
+            f"{path}: not a readable PyTorch checkpoint ({reason}). "
             "It may be incomplete: compare its size and digest with the publisher's."
         )
         raise ModelError(message) from error
@@ -114,6 +130,12 @@ def _check_tensors(tensors: Mapping[str, object], path: Path) -> None:
         if not isinstance(value, torch.Tensor):
             message = f"{path}: '{name}' is a {type(value).__name__}; expected tensors only."
             raise ModelError(message)
-        if value.layout != torch.strided or value.is_quantized or value.is_complex():
+        if not _is_dense_real(value):
             message = f"{path}: the tensor '{name}' is not a dense real one; refused."
             raise ModelError(message)
+
+
+def _is_dense_real(value: torch.Tensor) -> bool:
+    """Tell whether a tensor is made of plain numbers; torch.load allows other kinds."""
+    odd = value.is_quantized or value.is_complex() or value.is_nested or value.is_meta
+    return value.layout == torch.strided and not odd
