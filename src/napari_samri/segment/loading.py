@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 STARTER_WEIGHTS = "starter.safetensors"
 _FAMILIES = FAMILIES | {STARTER.id: STARTER}
 _CHECKPOINT_SUFFIXES = {".pth", ".pt", ".safetensors"}
+_VIT_FAMILIES = ("sam", "medsam")
+_LISTED_ONLY = {"mobile_sam": "MobileSAM", "lite_medsam": "LiteMedSAM"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,11 @@ def load_model(
     spec, path = _find(model, progress)
     checkpoint = read_checkpoint(path)
     architecture = detect_architecture(checkpoint)
+    if architecture in _LISTED_ONLY:
+        message = (
+            f"{path}: a {_LISTED_ONLY[architecture]} checkpoint, which this version cannot run."
+        )
+        raise ModelError(message)
     spec = _completed(spec, path, architecture, family)
     network = _build(checkpoint, architecture)
     for parameter in network.parameters():
@@ -116,9 +123,6 @@ def _completed(
     spec: ModelSpec | None, path: Path, architecture: str, family: str | None
 ) -> ModelSpec:
     """Return the entry of a model that may have come by path, checked against its file."""
-    if family is not None and family not in _FAMILIES:
-        message = f"the family '{family}' is unknown; expected one of {', '.join(_FAMILIES)}."
-        raise ModelError(message)
     if spec is None:
         spec = ModelSpec(
             id=path.stem,
@@ -135,7 +139,15 @@ def _completed(
             f"{spec.architecture}. The file belongs to another model."
         )
         raise ModelError(message)
-    return replace(spec, family=family) if family else spec
+    spec = replace(spec, family=family) if family else spec
+    fitting = (STARTER.id,) if architecture == "starter" else _VIT_FAMILIES
+    if spec.family not in fitting:
+        message = (
+            f"{path}: the family '{spec.family}' does not fit a {architecture} checkpoint; "
+            f"expected {' or '.join(fitting)}."
+        )
+        raise ModelError(message)
+    return spec
 
 
 def _guess_family(path: Path, architecture: str) -> str:
@@ -155,7 +167,4 @@ def _guess_family(path: Path, architecture: str) -> str:
 def _build(checkpoint: Checkpoint, architecture: str) -> Any:
     if architecture == "starter":
         return build_starter(checkpoint)
-    if architecture.startswith("vit_"):
-        return build_vit(checkpoint, architecture)
-    message = f"{checkpoint.path}: a {architecture} checkpoint, which this version cannot run yet."
-    raise ModelError(message)
+    return build_vit(checkpoint, architecture)

@@ -55,6 +55,18 @@ def build_starter(checkpoint: Checkpoint) -> StarterNetwork:
             f"{header.get('version')!r}; expected {FORMAT!r}, version {VERSION}."
         )
         raise ModelError(message)
-    network = StarterNetwork(StarterConfig.from_json(header["config"]))
+    network = StarterNetwork(_config(checkpoint))
     fill(network, checkpoint)
     return network.eval()
+
+
+def _config(checkpoint: Checkpoint) -> StarterConfig:
+    text = checkpoint.header.get("config", "")
+    try:
+        return StarterConfig.from_json(text)
+    except (KeyError, TypeError, ValueError) as error:
+        message = (
+            f"{checkpoint.path}: its header describes no architecture that this version knows "
+            f"({text[:80]!r}). Expected a file made by napari_samri.starter.train."
+        )
+        raise ModelError(message) from error
