@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,14 +50,10 @@ def main() -> None:
     slices = [rng.normal(size=(256, 256)).cumsum(0) for _ in range(options.repeats + 3)]
     embed, predict = [], []
     for image in slices:
-        embed.append(milliseconds(lambda image=image: predictor.embed(image)))  # type: ignore[misc]
+        embed.append(milliseconds(partial(predictor.embed, image)))
         embedding = predictor.embed(image)
-        box = (60, 60, 180, 190)
-        predict.append(
-            milliseconds(
-                lambda e=embedding: predictor.predict(e, box_xyxy=box)  # type: ignore[misc]
-            )
-        )
+        ask = partial(predictor.predict, embedding, box_xyxy=(60, 60, 180, 190))
+        predict.append(milliseconds(ask))
     imports = [import_milliseconds() for _ in range(5)]
     print(f"{predictor.spec.id}, {options.threads} threads, medians of {options.repeats}")
     print(f"embed           {statistics.median(embed[3:]):8.1f} ms")

@@ -77,8 +77,9 @@ def baselines(pixels: NDArray, box: NDArray) -> dict[str, NDArray]:
     x0, y0, x1, y1 = box
     inside = (columns >= x0) & (columns <= x1) & (rows >= y0) & (rows <= y1)
     radii = (x1 - x0 + 1) / 2, (y1 - y0 + 1) / 2
-    distance = ((columns - (x0 + x1) / 2) / radii[0]) ** 2 + ((rows - (y0 + y1) / 2) / radii[1]) ** 2
-    ellipse = distance <= 1
+    across = (columns - (x0 + x1) / 2) / radii[0]
+    down = (rows - (y0 + y1) / 2) / radii[1]
+    ellipse = across**2 + down**2 <= 1
     values = pixels[inside]
     bright = pixels > (threshold_otsu(values) if np.ptp(values) else values[0] - 1)
     # The object is the class that is more frequent in the ellipse than in the corners.
@@ -131,7 +132,8 @@ def table(scores: list[Score]) -> str:
     """Return mean Dice by size and by data set, as text."""
     lines = []
     for kind in ("tight", "jittered"):
-        lines += [f"\n{kind} box" + "".join(f"{m:>14}" for m in ("objects", *METHODS))]
+        title = f"{kind} box"
+        lines += [f"\n{title:16} objects" + "".join(f"{method:>14}" for method in METHODS)]
         chosen = [score for score in scores if score.box == kind]
         for name, low, high in BINS:
             part = [s for s in chosen if low <= s.area_fraction < high]
@@ -144,7 +146,7 @@ def table(scores: list[Score]) -> str:
         for dataset in datasets:
             lines.append(row(dataset, [s for s in chosen if s.dataset == dataset]))
         means = [np.mean([np.mean(groups[d, m]) for d in datasets]) for m in METHODS]
-        lines.append(f"{'mean of sets':12}{len(datasets):12}" + "".join(f"{m:14.3f}" for m in means))
+        lines.append(f"{'mean of sets':18}{len(datasets):6}" + "".join(f"{m:14.3f}" for m in means))
     return "\n".join(lines)
 
 

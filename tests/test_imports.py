@@ -16,9 +16,7 @@ HEAVY = ("torch", "qtpy", "PyQt6", "PySide6", "napari", "nibabel", "scipy", "ski
 def loaded_by(statement: str) -> set[str]:
     """Return the top-level modules that a statement loads in a fresh interpreter."""
     code = f"import sys, json; {statement}; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     return {name.split(".")[0] for name in json.loads(done.stdout)}
 
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from napari_samri.errors import InputError
 from napari_samri.geometry import Plane
-
-from .test_grid import volume_of
+from tests.geometry.test_grid import volume_of
 
 
 @settings(deadline=None)
@@ -42,9 +41,7 @@ def test_extract(axis: int) -> None:
 
 def test_time_points() -> None:
     _, volume = volume_of(6, (5, 6, 7, 3))
-    np.testing.assert_array_equal(
-        Plane(0, 2, time=1).extract(volume), volume.array[1, 2]
-    )
+    np.testing.assert_array_equal(Plane(0, 2, time=1).extract(volume), volume.array[1, 2])
     with pytest.raises(InputError, match="has 3; expected 0 to 2"):
         Plane(0, 2).extract(volume)
     with pytest.raises(InputError, match="time point is 3"):

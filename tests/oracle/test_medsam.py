@@ -12,8 +12,7 @@ from skimage import transform
 from torch.nn import functional as F
 
 from napari_samri import EmbeddingCache, load_predictor
-
-from .conftest import make_slice
+from tests.oracle.conftest import make_slice
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,7 @@ import pytest
 from segment_anything import SamPredictor, sam_model_registry
 
 from napari_samri import EmbeddingCache, load_predictor
-
-from .conftest import SHAPES, make_slice
+from tests.oracle.conftest import SHAPES, make_slice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,9 +101,7 @@ def test_masks(
 
 
 @pytest.mark.parametrize("name", ["box", "points"])
-def test_mask_prompt(
-    embedded: tuple[Predictor, Embedding, SamPredictor], name: str
-) -> None:
+def test_mask_prompt(embedded: tuple[Predictor, Embedding, SamPredictor], name: str) -> None:
     prompt = prompts(embedded[1].slice_shape)[name]
     (_, _, logits), _ = both(embedded, False, **prompt)
     (masks, _, _), found = both(embedded, False, **prompt, mask_input=logits)

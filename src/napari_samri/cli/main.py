@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 VERBS = (demo, models, segment)
 EXIT_INPUT = 2
-EXIT_INTERRUPTED = 130
+EXIT_OTHER = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,10 +54,10 @@ def _run(options: argparse.Namespace) -> int:
         return EXIT_INPUT
     except KeyboardInterrupt:
         say("interrupted")
-        return EXIT_INTERRUPTED
+        return EXIT_OTHER
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
-        return 1
+        return EXIT_OTHER
     return 0
 
 

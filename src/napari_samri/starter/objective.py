@@ -17,6 +17,7 @@ from napari_samri.starter.prompting import (
 )
 
 if TYPE_CHECKING:
+    from napari_samri.starter.affinity import Affinity
     from napari_samri.starter.architecture import StarterNetwork
     from napari_samri.starter.samples import Batch
 
@@ -33,20 +34,22 @@ class ObjectiveConfig:
         Shares of the slices whose objects get a box or a point; the rest get both.
     tight_share : float
         Share of boxes left tight; the others are jittered.
-    corrections : int
-        Rounds of one corrective point each, with a loss on each.
+    correction_probability : float
+        That the answers of a batch are corrected, by a point in each error, with a loss again.
     mask_probability : float
         That a correction also gets the previous logits as mask prompt.
-    focal_weight : float
-        Of the focal loss, against dice and the squared error of the predicted IoU.
+    focal_weight, affinity_weight : float
+        Of the focal loss and of the affinity of the embedding, against dice and the squared
+        error of the predicted IoU.
     """
 
     box_share: float = 0.55
     point_share: float = 0.2
     tight_share: float = 0.5
-    corrections: int = 1
+    correction_probability: float = 0.25
     mask_probability: float = 0.5
-    focal_weight: float = 20.0
+    focal_weight: float = 10.0
+    affinity_weight: float = 0.5
 
 
 @dataclass
@@ -67,12 +70,14 @@ class _Prompts:
 
 def batch_loss(
     network: StarterNetwork,
+    affinity: Affinity,
     batch: Batch,
     config: ObjectiveConfig,
     generator: torch.Generator,
 ) -> torch.Tensor:
     """Return the mean loss of a batch over its objects and correction rounds."""
     embeddings = network.image_encoder(batch.images)
+    dense = config.affinity_weight * affinity(embeddings, batch.labels)
     count = len(batch.images)
     first = round(config.box_share * count)
     second = first + round(config.point_share * count)
@@ -86,7 +91,7 @@ def batch_loss(
         if len(truth):
             prompts = _first_prompts(kind, truth, config, generator)
             losses += _rounds(network, embeddings[part], truth, prompts, config, generator)
-    return torch.cat(losses).mean()
+    return torch.cat(losses).mean() + dense
 
 
 def predict(
@@ -131,7 +136,8 @@ def _rounds(
 ) -> list[torch.Tensor]:
     target = truth.float()
     losses = []
-    for step in range(config.corrections + 1):
+    corrected = float(torch.rand((), generator=generator)) < config.correction_probability
+    for step in range(2 if corrected else 1):
         logits, scores = predict(
             network,
             embeddings,
@@ -143,7 +149,7 @@ def _rounds(
         heads = slice(1, None) if ambiguous else slice(0, 1)
         each = _loss(logits[:, heads].float(), scores[:, heads].float(), target, config)
         losses.append(each.min(dim=1).values)
-        if step < config.corrections:
+        if corrected and step == 0:
             best = scores[:, heads].argmax(dim=1)
             chosen = logits[:, heads][torch.arange(len(truth)), best].detach()
             prompts.add(correction_points(chosen > 0, truth, generator))
@@ -158,4 +164,6 @@ def _loss(
     """Return the loss (K, M) of each mask."""
     target = target[:, None].expand_as(logits)
     quality = (scores - mask_iou(logits, target)) ** 2
-    return config.focal_weight * focal_loss(logits, target) + dice_loss(logits, target) + quality
+    # Unweighted classes: with SAM's weight of 0.25, a mask that is not yet sure stays empty.
+    focal = focal_loss(logits, target, alpha=-1, gamma=1)
+    return config.focal_weight * focal + dice_loss(logits, target) + quality

@@ -20,10 +20,14 @@ OUTSIDE = -1  # label of what lies outside the slice
 
 
 class Batch(NamedTuple):
-    """Slices (B, 1, S, S) float32, normalised; targets (B, P, S, S) bool."""
+    """Slices (B, 1, S, S) float32, normalised; targets (B, P, S, S) bool; labels (B, S, S).
+
+    Labels are those of the regions that the slices were rendered from, int16; -1 is padding.
+    """
 
     images: torch.Tensor
     targets: torch.Tensor
+    labels: torch.Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +65,16 @@ class SyntheticBatches(Dataset[Batch]):
         stage = self.stage(step)
         rng = np.random.default_rng([self.seed, step])
         samples = [draw_sample(rng, stage.size, self.targets) for _ in range(stage.images)]
-        images = torch.from_numpy(np.stack([image for image, _ in samples]))[:, None]
-        return Batch(images, torch.from_numpy(np.stack([mask for _, mask in samples])))
+        images, targets, labels = (
+            torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True)
+        )
+        return Batch(images[:, None], targets, labels)
 
 
 def draw_sample(
     rng: Generator, size: int, targets: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Draw one slice (S, S), normalised, and its objects (targets, S, S)."""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16]]:
+    """Draw one slice (S, S), normalised, its objects (targets, S, S) and its labels (S, S)."""
     while True:
         labels = label_map(rng, size)
         image = (render(rng, labels).astype(np.float32) - PIXEL_MEAN) / PIXEL_STD
@@ -76,7 +82,7 @@ def draw_sample(
             _crop(rng, image, labels)
         masks = sample_targets(rng, labels, targets)
         if masks is not None:
-            return image, masks
+            return image, masks, labels
 
 
 def _crop(rng: Generator, image: NDArray[np.float32], labels: NDArray[np.int16]) -> None:

@@ -10,7 +10,6 @@ import argparse
 import json
 import logging
 import math
-import signal
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -18,8 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
+from napari_samri.sam.checkpoint import read_checkpoint
+from napari_samri.starter.affinity import Affinity
 from napari_samri.starter.architecture import (
     StarterConfig,
     StarterNetwork,
@@ -29,7 +31,7 @@ from napari_samri.starter.objective import ObjectiveConfig, batch_loss, predict
 from napari_samri.starter.prompting import tight_boxes
 from napari_samri.starter.samples import Batch, Stage, SyntheticBatches
 from napari_samri.starter.state import load_state, save_state
-from napari_samri.starter.weights import save_starter
+from napari_samri.starter.weights import build_starter, save_starter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,11 +98,20 @@ class Trainer:
         self.recipe = recipe
         self.device = device
         self.network = StarterNetwork(config).to(device)
+        self.affinity = Affinity(config.embedding_channels).to(device)
+        self.learned = nn.ModuleDict({"network": self.network, "affinity": self.affinity})
         self.optimizer = torch.optim.AdamW(
-            _decay_groups(self.network, recipe.weight_decay), betas=(0.9, 0.95)
+            _decay_groups(self.learned, recipe.weight_decay), betas=(0.9, 0.95)
         )
         self.averaged = {k: v.clone() for k, v in self.network.state_dict().items()}
         self.step = 0
+
+    def start_from(self, path: Path) -> None:
+        """Take the weights of a starter file with the same architecture."""
+        weights = build_starter(read_checkpoint(path)).state_dict()
+        self.network.load_state_dict(weights)
+        for name, value in self.averaged.items():
+            value.copy_(weights[name])
 
     def train_step(self, batch: Batch) -> float:
         """Take one optimiser step; return the loss."""
@@ -110,10 +121,10 @@ class Trainer:
         generator = torch.Generator().manual_seed(self.recipe.seed * 1_000_003 + self.step)
         batch = Batch(*(tensor.to(self.device) for tensor in batch))
         with self._autocast():
-            loss = batch_loss(self.network, batch, self.recipe.objective, generator)
+            loss = batch_loss(self.network, self.affinity, batch, self.recipe.objective, generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.learned.parameters(), 1.0)
         self.optimizer.step()
         self._update_average()
         self.step += 1
@@ -178,7 +189,7 @@ def train(
             save_state(
                 out / "state.safetensors",
                 trainer.step,
-                trainer.network,
+                trainer.learned,
                 trainer.averaged,
                 trainer.optimizer,
             )
@@ -192,7 +203,7 @@ def train(
             losses.clear()
 
 
-def _decay_groups(network: StarterNetwork, decay: float) -> list[dict[str, object]]:
+def _decay_groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
     decayed: list[torch.nn.Parameter] = []
     plain: list[torch.nn.Parameter] = []
     for name, parameter in network.named_parameters():
@@ -217,6 +228,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="napari_samri.starter.train", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--stages", type=_stages, default=DEFAULT_STAGES)
+    parser.add_argument("--initial", type=Path, help="starter file to begin with")
     parser.add_argument("--targets", type=int, default=4)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -227,9 +239,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, or go on with the run in ``--out``; SIGTERM ends it, the last report is kept."""
+    """Train, or go on with the run in ``--out``; killed, it keeps the state of its last report."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options.out.mkdir(parents=True, exist_ok=True)
     recipe = Recipe(
         stages=options.stages,
@@ -239,8 +250,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     trainer = Trainer(StarterConfig(), recipe, torch.device(options.device))
     state = options.out / "state.safetensors"
+    if options.initial is not None and not state.exists():
+        trainer.start_from(options.initial)
     if state.exists():
-        trainer.step = load_state(state, trainer.network, trainer.averaged, trainer.optimizer)
+        trainer.step = load_state(state, trainer.learned, trainer.averaged, trainer.optimizer)
     log = options.out / "log.jsonl"
     for report in train(
         trainer, options.out, workers=options.workers, report_every=options.report_every

@@ -6,7 +6,9 @@ A download goes to a temporary file, its digest is checked, and only then is it 
 
 from __future__ import annotations
 
+import logging
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +76,7 @@ def fetch(spec: ModelSpec, progress: ProgressCallback | None = None) -> Path:
     if download.url is None:
         raise DownloadError(_by_hand(spec, download, "it has to be downloaded by hand"))
     _retrieve(spec, download, download.url, progress)
+    _check_existing(path, download)
     return path
 
 
@@ -83,6 +86,8 @@ def _retrieve(
     import pooch
     import requests
 
+    # Its advice on hashes is meant for programmers; what users need is in our own messages.
+    pooch.get_logger().setLevel(logging.WARNING)
     try:
         pooch.retrieve(
             url,
@@ -107,19 +112,29 @@ def _retrieve(
 
 
 def _check_existing(path: Path, download: Download) -> None:
-    if download.digest is None:
-        return
+    """Compare a file with its published digest or, if there is none, with that of its first use."""
     import pooch
 
-    algorithm, expected = download.digest.split(":")
+    pin = path.with_name(f"{path.name}.sha256")
+    if download.digest is None and not pin.is_file():
+        _write_pin(pin, pooch.file_hash(str(path)))
+        return
+    algorithm, expected = (download.digest or f"sha256:{pin.read_text().strip()}").split(":")
     found = pooch.file_hash(str(path), alg=algorithm)
     if found != expected.lower():
+        origin = "the published file" if download.digest else f"the file first used ({pin.name})"
         message = (
-            f"{path}: the {algorithm} digest is {found}, but the published file has "
+            f"{path}: the {algorithm} digest is {found}, but {origin} has "
             f"{expected}. The file is incomplete or another one; it was left as it is. Move "
             "it away to download it again, or pass its path to use it all the same."
         )
         raise DownloadError(message)
+
+
+def _write_pin(pin: Path, digest: str) -> None:
+    """Remember a digest that nobody publishes; a folder that is read-only goes without."""
+    with suppress(OSError):
+        pin.write_text(f"{digest}\n")
 
 
 def _by_hand(spec: ModelSpec, download: Download, reason: str) -> str:
