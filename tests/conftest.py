@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+# Before any window is opened: torch's triton and Mesa's software renderer each bring an LLVM, and
+# a process that loads triton's second ends in a segmentation fault.
+import segment_anything  # noqa: F401
+
 if TYPE_CHECKING:
     from napari_samri.segment.predictor import Predictor
 

@@ -32,11 +32,15 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stretch of training at one image size: `steps` batches of `images` slices."""
+    """A stretch of training at one image size: `steps` batches of `images` slices.
+
+    The difficulty of the slices goes evenly from the first number of `difficulty` to the second.
+    """
 
     size: int
     images: int
     steps: int
+    difficulty: tuple[float, float] = (1.0, 1.0)
 
 
 class SyntheticBatches(Dataset[Batch]):
@@ -51,20 +55,23 @@ class SyntheticBatches(Dataset[Batch]):
         """Return the number of steps of all stages."""
         return sum(stage.steps for stage in self.stages)
 
-    def stage(self, step: int) -> Stage:
-        """Return the stage that a step belongs to."""
+    def stage(self, step: int) -> tuple[Stage, float]:
+        """Return the stage that a step belongs to, and the difficulty of its slices."""
         for stage in self.stages:
             if step < stage.steps:
-                return stage
+                first, last = stage.difficulty
+                return stage, first + (last - first) * step / stage.steps
             step -= stage.steps
         message = f"step {step} is past the end of a plan of {len(self)} steps"
         raise IndexError(message)
 
     def __getitem__(self, step: int) -> Batch:
         """Make batch number `step`."""
-        stage = self.stage(step)
+        stage, difficulty = self.stage(step)
         rng = np.random.default_rng([self.seed, step])
-        samples = [draw_sample(rng, stage.size, self.targets) for _ in range(stage.images)]
+        samples = [
+            draw_sample(rng, stage.size, self.targets, difficulty) for _ in range(stage.images)
+        ]
         images, targets, labels = (
             torch.from_numpy(np.stack(part)) for part in zip(*samples, strict=True)
         )
@@ -72,15 +79,15 @@ class SyntheticBatches(Dataset[Batch]):
 
 
 def draw_sample(
-    rng: Generator, size: int, targets: int
+    rng: Generator, size: int, targets: int, difficulty: float = 1.0
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int16]]:
     """Draw one slice (S, S), normalised, its objects (targets, S, S) and its labels (S, S)."""
     while True:
         labels = label_map(rng, size)
-        image = (render(rng, labels).astype(np.float32) - PIXEL_MEAN) / PIXEL_STD
+        image = (render(rng, labels, difficulty).astype(np.float32) - PIXEL_MEAN) / PIXEL_STD
         if rng.random() < 0.4:
             _crop(rng, image, labels)
-        masks = sample_targets(rng, labels, targets)
+        masks = sample_targets(rng, labels, targets, difficulty)
         if masks is not None:
             return image, masks, labels
 

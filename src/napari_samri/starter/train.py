@@ -216,11 +216,13 @@ def _decay_groups(network: nn.Module, decay: float) -> list[dict[str, object]]:
 
 
 def _stages(text: str) -> tuple[Stage, ...]:
-    """Read ``64x16x3500,128x12x2200`` as stages of size x images x steps."""
+    """Read ``64x16x3500@0:1,128x12x2200`` as stages of size x images x steps @ difficulty."""
     stages = []
     for part in text.split(","):
-        size, images, steps = (int(number) for number in part.split("x"))
-        stages.append(Stage(size=size, images=images, steps=steps))
+        numbers, _, levels = part.partition("@")
+        size, images, steps = (int(number) for number in numbers.split("x"))
+        first, last = (float(level) for level in (levels or "1:1").split(":"))
+        stages.append(Stage(size=size, images=images, steps=steps, difficulty=(first, last)))
     return tuple(stages)
 
 

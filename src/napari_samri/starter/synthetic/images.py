@@ -18,36 +18,43 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float32]
 
 
-def render(rng: Generator, labels: NDArray[np.int16]) -> NDArray[np.uint8]:
+def render(rng: Generator, labels: NDArray[np.int16], difficulty: float = 1.0) -> NDArray[np.uint8]:
     """Draw a slice (S, S) of uint8 whose regions are those of a label map (S, S).
 
     The last step is the per-slice min-max to uint8 that the model's slices go through too.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    labels : int16 array (S, S)
+    difficulty : float
+        0 for flat regions that stand out, 1 for all that scanners and anatomy do to them.
     """
     size = labels.shape[0]
-    image = _regions(rng, labels)
-    image = _blur(image, rng.uniform(0.3, 1.5) * size / 256)
-    if rng.random() < 0.35:
+    image = _regions(rng, labels, difficulty)
+    image = _blur(image, rng.uniform(0.3, 0.3 + 1.2 * difficulty) * size / 256)
+    if rng.random() < 0.35 * difficulty:
         image = _coarse(rng, image)
-    bias = smooth_noise(rng, 1, size, 3)[0] * abs(rng.normal(0, 0.35))
+    bias = smooth_noise(rng, 1, size, 3)[0] * abs(rng.normal(0, 0.35)) * difficulty
     image = image * np.exp(np.clip(bias, -1.2, 1.2))
-    if rng.random() < 0.1:
+    if rng.random() < 0.1 * difficulty:
         image = _artefact(rng, image)
     image = np.clip(image, 0, None) / max(float(image.max()), 1e-6)
-    image = image ** math.exp(rng.normal(0, 0.4))
-    image = _rician(rng, image, rng.uniform(0, 0.08) * rng.random())
+    image = image ** math.exp(rng.normal(0, 0.4) * difficulty)
+    image = _rician(rng, image, rng.uniform(0, 0.08) * rng.random() * difficulty)
     if rng.random() < 0.1:
         image = image.max() - image
     return _to_uint8(image)
 
 
-def _regions(rng: Generator, labels: NDArray[np.int16]) -> FloatArray:
+def _regions(rng: Generator, labels: NDArray[np.int16], difficulty: float) -> FloatArray:
     """Give every region a mean, white noise, and at times a texture."""
     size, count = labels.shape[0], int(labels.max()) + 1
     means = rng.uniform(25, 255, count).astype(np.float32)
-    for region in np.flatnonzero(rng.random(count) < 0.3):
+    for region in np.flatnonzero(rng.random(count) < 0.3 * difficulty):
         means[region] = means[rng.integers(0, count)] + rng.uniform(-14, 14)
-    grains = rng.uniform(1, 14, count).astype(np.float32)
-    textures = np.where(rng.random(count) < 0.3, rng.uniform(5, 40, count), 0)
+    grains = rng.uniform(1, 1 + 13 * difficulty, count).astype(np.float32)
+    textures = np.where(rng.random(count) < 0.3 * difficulty, rng.uniform(5, 40, count), 0)
     background = rng.random()
     if background < 0.4:
         means[0], grains[0], textures[0] = 0, 0, 0

@@ -16,10 +16,21 @@ if TYPE_CHECKING:
 
 SMALLEST_PX = 12
 AREA_FRACTIONS = (0.0003, 0.35)
+COMPOUND_SHARE = 0.45
 
 
-def sample_targets(rng: Generator, labels: NDArray[np.int16], count: int) -> BoolArray | None:
+def sample_targets(
+    rng: Generator, labels: NDArray[np.int16], count: int, difficulty: float = 1.0
+) -> BoolArray | None:
     """Draw objects from a label map (S, S); negative labels lie outside the slice.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    labels : int16 array (S, S)
+    count : int
+    difficulty : float
+        0 for single regions that are not small; 1 for all sizes, unions, fillings and pieces.
 
     Returns
     -------
@@ -35,24 +46,26 @@ def sample_targets(rng: Generator, labels: NDArray[np.int16], count: int) -> Boo
     log_areas = np.log(areas[usable])
     targets = np.empty((count, *labels.shape), bool)
     for index in range(count):
-        wanted = rng.uniform(*np.log(np.multiply(AREA_FRACTIONS, labels.size)))
+        smallest = AREA_FRACTIONS[0] * 10 ** (1 - difficulty)
+        wanted = rng.uniform(*np.log(np.multiply((smallest, AREA_FRACTIONS[1]), labels.size)))
         distance = np.abs(log_areas - wanted) + rng.uniform(0, 0.5, usable.size)
-        targets[index] = _object(rng, labels, parts, int(usable[distance.argmin()]))
+        mask = parts == usable[distance.argmin()]
+        if rng.random() < COMPOUND_SHARE * difficulty:
+            mask = _compound(rng, labels, parts, mask)
+        targets[index] = mask
     return targets
 
 
-def _object(
-    rng: Generator, labels: NDArray[np.int16], parts: NDArray[np.int32], part: int
+def _compound(
+    rng: Generator, labels: NDArray[np.int16], parts: NDArray[np.int32], mask: BoolArray
 ) -> BoolArray:
-    mask = parts == part
+    """Return something that is not just one region, made from one."""
     kind = rng.random()
-    if kind < 0.55:
-        return mask
-    if kind < 0.70:
+    if kind < 0.35:
         return _whole_class(labels, parts, mask)
-    if kind < 0.85:
+    if kind < 0.65:
         return _with_neighbours(rng, parts, mask)
-    if kind < 0.95:
+    if kind < 0.9:
         return np.asarray(ndimage.binary_fill_holes(mask), bool)
     return _piece(rng, mask)
 
