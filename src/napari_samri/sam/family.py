@@ -50,6 +50,8 @@ class Family:
         Whether intensities are clipped to a window of the volume, or stretched per slice.
     takes_points : bool
         Whether the family was trained with point prompts.
+    box_prior : bool
+        Whether a box without a mask prompt comes with `napari_samri.sam.prior.box_prior`.
     """
 
     id: str
@@ -58,6 +60,7 @@ class Family:
     normalise: Callable[[FloatArray], FloatArray]
     windowed: bool = False
     takes_points: bool = True
+    box_prior: bool = False
 
     def to_uint8(self, slice_2d: Array, window: Window | None = None) -> Bytes:
         """Turn a slice (H, W) of any real dtype into the family's 0..255.

@@ -16,6 +16,7 @@ from napari_samri.embeddings import (
 from napari_samri.embeddings.compute import encode
 from napari_samri.errors import InputError, ModelError
 from napari_samri.prompts import Box, Point
+from napari_samri.sam.prior import box_prior
 from napari_samri.segment.candidates import Candidates
 from napari_samri.segment.loading import LoadedModel, load_model
 
@@ -143,10 +144,11 @@ class Predictor:
         if points is None and box is None and mask is None:
             message = "the prompt is empty: expected points_xy, box_xyxy or mask_logits."
             raise InputError(message)
+        boxes_input = self._box_input(box, frame)
+        if mask is None and boxes_input is not None and self._model.family.box_prior:
+            mask = box_prior(boxes_input, frame.input_size)
         sparse, dense = self._model.network.prompt_encoder(
-            points=self._points_input(points, frame),
-            boxes=self._box_input(box, frame),
-            masks=mask,
+            points=self._points_input(points, frame), boxes=boxes_input, masks=mask
         )
         logits, scores = self._model.network.mask_decoder(
             image_embeddings=self._tensor(embedding.tensor)[None],

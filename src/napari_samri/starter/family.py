@@ -29,4 +29,5 @@ STARTER = Family(
     preprocessing="minmax-u8.longest-256-pil.grey.v1",
     make_frame=_frame,
     normalise=_channel,
+    box_prior=True,
 )

@@ -9,6 +9,7 @@ import torch
 
 from napari_samri.sam.batched import decode_batch
 from napari_samri.sam.losses import dice_loss, focal_loss, mask_iou
+from napari_samri.sam.prior import box_prior
 from napari_samri.starter.prompting import (
     correction_points,
     jitter_boxes,
@@ -104,6 +105,8 @@ def predict(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits (K, 4, S, S) and scores (K, 4) of K prompts, spread evenly over the images."""
     encoder = network.prompt_encoder
+    if masks is None and boxes is not None:
+        masks = box_prior(boxes, encoder.mask_input_size[0])
     sparse, dense = encoder(points=points, boxes=boxes, masks=masks)
     return decode_batch(network.mask_decoder, embeddings, encoder.get_dense_pe(), sparse, dense)
 

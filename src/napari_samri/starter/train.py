@@ -71,7 +71,7 @@ class Recipe:
     stages: tuple[Stage, ...] = DEFAULT_STAGES
     targets: int = 4
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-4
     final_rate: float = 1e-5
     warm_up: int = 300
     weight_decay: float = 0.05
@@ -232,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stages", type=_stages, default=DEFAULT_STAGES)
     parser.add_argument("--initial", type=Path, help="starter file to begin with")
     parser.add_argument("--targets", type=int, default=4)
+    parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--bfloat16", action="store_true")
@@ -247,6 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     recipe = Recipe(
         stages=options.stages,
         targets=options.targets,
+        learning_rate=options.learning_rate,
         seed=options.seed,
         bfloat16=options.bfloat16,
     )

@@ -109,7 +109,7 @@ def lesions(rng: Generator, size: int) -> LabelMap:
     return labels
 
 
-RECIPES = ((0.27, patches), (0.13, bands), (0.32, body), (0.12, tubes), (0.16, lesions))
+RECIPES = ((0.2, patches), (0.1, bands), (0.38, body), (0.12, tubes), (0.2, lesions))
 
 
 def label_map(rng: Generator, size: int) -> LabelMap:
