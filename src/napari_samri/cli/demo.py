@@ -43,7 +43,33 @@ TASKS = (
     Task(
         "brain, axial, by a box",
         "brain",
-        SliceRequest(axis=2, index=100, boxes=((27, 19, 169, 203),), label=1),
+        SliceRequest(axis=2, index=100, boxes=((28, 35, 168, 200),), label=1),
+    ),
+    Task(
+        "brain, sagittal, by a box and a point off it",
+        "brain",
+        SliceRequest(axis=0, index=98, boxes=((35, 0, 203, 148),), points=((195, 8, 0),), label=1),
+    ),
+    Task(
+        "brain, coronal, by two points on it and two off it",
+        "brain",
+        SliceRequest(
+            axis=1,
+            index=120,
+            points=((60, 95, 1), (136, 95, 1), (10, 20, 0), (186, 20, 0)),
+            label=1,
+        ),
+    ),
+    Task(
+        "white matter, axial, by a box and points for each side",
+        "wm",
+        SliceRequest(
+            axis=2,
+            index=115,
+            boxes=((39, 50, 93, 184), (103, 50, 157, 184)),
+            points=((72, 128, 1), (124, 128, 1)),
+            label=2,
+        ),
     ),
 )
 

@@ -38,11 +38,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Small images first: prompts are learned there at a sixteenth of the cost of a step.
+# Prompts are learned on small images, where a step is cheap, and on easy ones; then both grow.
 DEFAULT_STAGES = (
-    Stage(size=64, images=16, steps=3500),
-    Stage(size=128, images=12, steps=2200),
-    Stage(size=256, images=6, steps=700),
+    Stage(size=128, images=16, steps=3000, difficulty=(0.0, 0.6)),
+    Stage(size=256, images=8, steps=4000, difficulty=(0.3, 1.0)),
 )
 
 
