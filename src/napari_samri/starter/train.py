@@ -232,6 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--initial", type=Path, help="starter file to begin with")
     parser.add_argument("--targets", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=Recipe.learning_rate)
+    parser.add_argument("--warm-up", type=int, default=Recipe.warm_up, help="in steps")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--bfloat16", action="store_true")
@@ -248,6 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stages=options.stages,
         targets=options.targets,
         learning_rate=options.learning_rate,
+        warm_up=options.warm_up,
         seed=options.seed,
         bfloat16=options.bfloat16,
     )
