@@ -10,8 +10,11 @@ import pytest
 # Before any window is opened: torch's triton and Mesa's software renderer each bring an LLVM, and
 # a process that loads triton's second ends in a segmentation fault.
 import segment_anything  # noqa: F401
+import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_samri.segment.predictor import Predictor
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data" / "dev"
@@ -23,6 +26,15 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("NAPARI_SAMRI_CACHE", str(folder / "cache"))
     monkeypatch.setenv("NAPARI_SAMRI_MODELS", str(folder / "models"))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Run small networks on one thread: on a busy machine, threads wait for each other longer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

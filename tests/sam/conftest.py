@@ -9,17 +9,12 @@ import torch
 from segment_anything import sam_model_registry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Run small networks on one thread: on a busy machine, threads wait for each other longer."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+def _one_thread(one_thread: None) -> None:
+    """Run all tests of this folder on one thread."""
 
 
 @pytest.fixture(scope="session")

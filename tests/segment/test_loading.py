@@ -24,7 +24,7 @@ from napari_samri.zoo import Download, ModelSpec, find_model, models_dir
 from tests.tiny import install_tiny, tiny_tensors, with_other_decoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     Tensors = dict[str, torch.Tensor]
 
@@ -32,12 +32,7 @@ STARTER_FILE = Path(napari_samri.__file__).parent / "starter" / loading.STARTER_
 TINY_VIT = "image_encoder.patch_embed.seq.0.c.weight"
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
