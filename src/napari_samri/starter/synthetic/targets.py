@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     BoolArray = NDArray[np.bool_]
 
 SMALLEST_PX = 12
-AREA_FRACTIONS = (0.0003, 0.35)
+AREA_FRACTIONS = (0.0003, 0.6)
 COMPOUND_SHARE = 0.45
 
 
@@ -61,9 +61,9 @@ def _compound(
 ) -> BoolArray:
     """Return something that is not just one region, made from one."""
     kind = rng.random()
-    if kind < 0.35:
+    if kind < 0.3:
         return _whole_class(labels, parts, mask)
-    if kind < 0.65:
+    if kind < 0.55:
         return _with_neighbours(rng, parts, mask)
     if kind < 0.9:
         return np.asarray(ndimage.binary_fill_holes(mask), bool)
@@ -83,7 +83,7 @@ def _with_neighbours(rng: Generator, parts: NDArray[np.int32], mask: BoolArray) 
         return mask
     chosen = rng.choice(neighbours, min(neighbours.size, int(rng.integers(1, 4))), False)
     union = mask | np.isin(parts, chosen)
-    return union if union.mean() < 2 * AREA_FRACTIONS[1] else mask
+    return union if union.mean() < AREA_FRACTIONS[1] else mask
 
 
 def _piece(rng: Generator, mask: BoolArray) -> BoolArray:
