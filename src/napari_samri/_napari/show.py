@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from napari_samri._napari.layers import layer_options, volume_name
 from napari_samri.io import load_volume
 
 if TYPE_CHECKING:
@@ -13,24 +14,12 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_samri.geometry import Volume
-
-
-def layer_options(volume: Volume, name: str) -> dict[str, Any]:
-    """Return the scale, units and axis labels that every layer on a volume has to share."""
-    axes = ("slice", "row", "column")[-min(volume.array.ndim, 3) :]
-    scale = volume.spacing_mm[-len(axes) :]
-    units: tuple[str, ...] = ("mm",) * len(axes)
-    if volume.times is not None:
-        axes, scale, units = ("time", *axes), (1.0, *scale), ("pixel", *units)
-    return {"name": name, "scale": scale, "units": units, "axis_labels": axes}
-
 
 def add_layers(viewer: ViewerModel, image: Path, labels: Path) -> None:
     """Add a volume and its labels, on the slice that holds most of the labels."""
     volume, marked = load_volume(image), load_volume(labels)
-    viewer.add_image(volume.array, **layer_options(volume, image.name.split(".")[0]))
-    layer = viewer.add_labels(marked.array, **layer_options(marked, labels.name.split(".")[0]))
+    viewer.add_image(volume.array, **layer_options(volume, volume_name(volume)))
+    layer = viewer.add_labels(marked.array, **layer_options(marked, volume_name(marked)))
     counts = (marked.array > 0).reshape(len(marked.array), -1).sum(axis=1)
     viewer.dims.set_point(0, float(counts.argmax()) * layer.scale[0])
 
