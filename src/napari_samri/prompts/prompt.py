@@ -1,4 +1,4 @@
-"""Points, boxes and sets of them, immutable, in pixels (x, y) of a slice.
+"""Points, boxes and what they say together, immutable, in pixels (x, y) of a slice.
 
 The centre of the first pixel is (0, 0). Boxes name the first and the last pixel of an object.
 """
@@ -15,6 +15,8 @@ from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from napari_samri.prompts.region import MaskRegion
 
 
 @dataclass(frozen=True)
@@ -74,22 +76,26 @@ def _within(value: float, size: int) -> bool:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is said about one object: a box, points, or both."""
+    """What is said about one object: a box, points, a mask, or several of them."""
 
     box: Box | None = None
     points: tuple[Point, ...] = ()
+    mask: MaskRegion | None = None
 
     def check(self, slice_shape: tuple[int, int]) -> None:
         """Raise InputError unless there is something to go by, and all of it on the slice."""
-        if self.box is None and not any(point.positive for point in self.points):
+        something = self.box is not None or self.mask is not None
+        if not (something or any(point.positive for point in self.points)):
             message = (
-                "the prompt is empty: expected a box, or at least one positive point."
+                "the prompt is empty: expected a box, an outline, or at least one positive point."
                 if not self.points
-                else "all points are negative: expected a box or a positive point as well."
+                else "all points are negative: expected a box, an outline or a positive point as "
+                "well."
             )
             raise InputError(message)
-        for part in (*self.points, *((self.box,) if self.box else ())):
-            part.check(slice_shape)
+        for part in (*self.points, self.box, self.mask):
+            if part is not None:
+                part.check(slice_shape)
 
     @property
     def box_xyxy(self) -> NDArray[np.float64] | None:
@@ -106,32 +112,3 @@ class Prompt:
     def point_labels(self) -> NDArray[np.int64] | None:
         """1 for each positive and 0 for each negative point, (N,), or None."""
         return np.array([int(p.positive) for p in self.points]) if self.points else None
-
-
-@dataclass(frozen=True)
-class PromptSet:
-    """All boxes and points that somebody drew for one label on one slice."""
-
-    boxes: tuple[Box, ...] = ()
-    points: tuple[Point, ...] = ()
-
-    def split(self) -> tuple[Prompt, ...]:
-        """Return one prompt per object.
-
-        Each box is an object. A positive point belongs to the boxes around it, a negative point
-        to every box; with a single box, all points are its own. Positive points outside of
-        several boxes make one more object. Without boxes, all points are one object.
-        """
-        if len(self.boxes) <= 1:
-            box = self.boxes[0] if self.boxes else None
-            return (Prompt(box, self.points),)
-        negative = tuple(point for point in self.points if not point.positive)
-        positive = tuple(point for point in self.points if point.positive)
-        prompts = [
-            Prompt(box, (*(p for p in positive if box.contains(p)), *negative))
-            for box in self.boxes
-        ]
-        loose = tuple(p for p in positive if not any(b.contains(p) for b in self.boxes))
-        if loose:
-            prompts.append(Prompt(None, (*loose, *negative)))
-        return tuple(prompts)
