@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.errors import InputError
+from napari_samri.prompts.clip import clip_box, clip_path, outside, with_length
 from napari_samri.prompts.drawing import check_path
 from napari_samri.prompts.prompt import Box
 
@@ -18,40 +19,8 @@ if TYPE_CHECKING:
 
     BoolArray = NDArray[np.bool_]
 
-AXIS_RATIO = 0.75
+AXIS_RATIO = math.sqrt(0.5)
 ELLIPSE_VERTICES = 64
-
-
-def clip_box(box: Box, slice_shape: tuple[int, int]) -> Box:
-    """Return the part of a box that lies on a slice (H, W), from first to last pixel.
-
-    A side that the border leaves without length becomes the one pixel that is left of it.
-
-    Raises
-    ------
-    InputError
-        If the box has no size, or lies wholly outside the slice.
-    """
-    height, width = slice_shape
-    name = f"the box ({box.x0:g}, {box.y0:g}) to ({box.x1:g}, {box.y1:g})"
-    if not (box.x1 > box.x0 and box.y1 > box.y0):
-        message = f"{name} has no size; expected x0 < x1 and y0 < y1. Draw it anew."
-        raise InputError(message)
-    if box.x1 < -0.5 or box.y1 < -0.5 or box.x0 > width - 0.5 or box.y0 > height - 0.5:
-        message = (
-            f"{name} lies outside the slice; expected x in 0 to {width - 1} and y in 0 to "
-            f"{height - 1}. Draw it on the image."
-        )
-        raise InputError(message)
-    x0, x1 = _with_length(*np.clip([box.x0, box.x1], 0, width - 1))
-    y0, y1 = _with_length(*np.clip([box.y0, box.y1], 0, height - 1))
-    return Box(x0, y0, x1, y1)
-
-
-def _with_length(first: float, last: float) -> tuple[float, float]:
-    """Widen a side of no length to the pixel around it."""
-    half = 0.0 if last > first else 0.5
-    return float(first) - half, float(last) + half
 
 
 def rectangle_to_box(corners_xy: ArrayLike) -> Box:
@@ -80,13 +49,61 @@ def line_to_box(
     axis_ratio: float = AXIS_RATIO,
     pixel_size_xy: tuple[float, float] = (1.0, 1.0),
 ) -> Box:
-    """Return the box of an ellipse with a given longest diameter, clipped to a slice (H, W)."""
-    (dx, dy), (sx, sy) = np.subtract(end_xy, start_xy), pixel_size_xy
-    x, y = np.add(start_xy, end_xy) / 2
-    half_x = math.hypot(dx, axis_ratio * dy * sy / sx) / 2
-    half_y = math.hypot(dy, axis_ratio * dx * sx / sy) / 2
-    box = Box(float(x - half_x), float(y - half_y), float(x + half_x), float(y + half_y))
-    return clip_box(box, slice_shape)
+    """Return the box of an object whose longest diameter is given, clipped to a slice (H, W).
+
+    The object is taken for an ellipse: a diameter alone does not tell how wide an object is, and
+    the box of the line itself would have no size along an axis. We assume that the shortest
+    diameter is sqrt(1/2) = 0.71 of the longest. That is the middle, by factors, of 0.5 to 1, the
+    range that Levine et al. call reasonable for some classes of tumours: whatever the ratio in
+    this range, a box along an axis overlaps with the true one by an IoU of at least 0.71. No
+    other ratio promises as much.
+
+    Parameters
+    ----------
+    start_xy, end_xy : tuple of float
+        Ends of the diameter in pixels (x, y) of the slice.
+    slice_shape : tuple of int
+        (H, W).
+    axis_ratio : float
+        Shortest by longest diameter, above 0 and up to 1 (a circle).
+    pixel_size_xy : tuple of float
+        Width and height of a pixel in mm, for the shortest diameter is meant in mm; only their
+        ratio counts.
+
+    Raises
+    ------
+    InputError
+        If the line has no length or lies outside the slice, or the numbers make no sense.
+
+    References
+    ----------
+    Levine, Galloway, Peskin, Heussel and Chen, "Tumor volume measurement errors of RECIST studied
+    with ellipsoids", Medical Physics, 2011.
+    """
+    _check_ellipse(axis_ratio, pixel_size_xy)
+    ends = check_path([start_xy, end_xy], "line", at_least=2)
+    (dx, dy), (x, y) = ends[1] - ends[0], ends.mean(axis=0)
+    name = f"the line ({ends[0, 0]:g}, {ends[0, 1]:g}) to ({ends[1, 0]:g}, {ends[1, 1]:g})"
+    if not (dx or dy):
+        message = f"{name} has no length; expected the longest diameter of an object."
+        raise InputError(message)
+    if not clip_path(ends, slice_shape):
+        raise InputError(outside(name, slice_shape))
+    aspect = pixel_size_xy[1] / pixel_size_xy[0]
+    half_x = math.hypot(dx, axis_ratio * dy * aspect) / 2
+    half_y = math.hypot(dy, axis_ratio * dx / aspect) / 2
+    return clip_box(
+        Box(*(float(v) for v in (x - half_x, y - half_y, x + half_x, y + half_y))), slice_shape
+    )
+
+
+def _check_ellipse(axis_ratio: float, pixel_size_xy: tuple[float, float]) -> None:
+    if not 0 < axis_ratio <= 1:
+        message = f"axis_ratio is {axis_ratio}; expected above 0 and at most 1."
+        raise InputError(message)
+    if not all(0 < size < math.inf for size in pixel_size_xy):
+        message = f"pixel_size_xy is {pixel_size_xy}; expected two sizes in mm, above 0."
+        raise InputError(message)
 
 
 def ellipse_outline(corners_xy: ArrayLike) -> NDArray[np.float64]:
@@ -154,6 +171,6 @@ def mask_to_box(mask: NDArray[Any]) -> Box:
     if not rows.size:
         message = "the mask is empty; expected at least one pixel inside."
         raise InputError(message)
-    x0, x1 = _with_length(columns[0], columns[-1])
-    y0, y1 = _with_length(rows[0], rows[-1])
+    x0, x1 = with_length(columns[0], columns[-1])
+    y0, y1 = with_length(rows[0], rows[-1])
     return Box(x0, y0, x1, y1)

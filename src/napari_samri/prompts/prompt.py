@@ -33,7 +33,7 @@ class Point:
         if not (_within(self.x, width) and _within(self.y, height)):
             message = (
                 f"the point ({self.x:g}, {self.y:g}) lies outside the slice; expected x in "
-                f"0 to {width - 1} and y in 0 to {height - 1}."
+                f"0 to {width - 1} and y in 0 to {height - 1}. Move it onto the image."
             )
             raise InputError(message)
 

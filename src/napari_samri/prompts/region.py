@@ -53,7 +53,7 @@ class MaskRegion:
     @property
     def is_empty(self) -> bool:
         """Whether no pixel is inside."""
-        return not any(self.packed)
+        return self.packed.count(0) == len(self.packed)
 
     def check(self, slice_shape: tuple[int, int]) -> None:
         """Raise InputError unless the mask has pixels and the shape of a slice (H, W)."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
+from napari_samri.prompts.fields import read_list, read_numbers, read_signed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 FORMAT = "napari-samri-prompts"
 VERSION = 1
 MAX_LABEL = 65535
-LARGEST = 1e9  # far beyond any index, and far below what a float cannot hold
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,12 @@ def _request(entry: Any, where: str) -> SliceRequest:
     return SliceRequest(
         axis=_integer(entry, "axis", where, 0, 2),
         index=_integer(entry, "index", where, 0),
-        boxes=tuple(_numbers(box, 4, f"{where}, box") for box in _list(entry, "boxes", where)),
-        points=tuple(_point(point, f"{where}, point") for point in _list(entry, "points", where)),
+        boxes=tuple(
+            read_numbers(box, 4, f"{where}, box") for box in read_list(entry, "boxes", where)
+        ),
+        points=tuple(
+            _point(point, f"{where}, point") for point in read_list(entry, "points", where)
+        ),
         label=_integer({"label": 1} | entry, "label", where, 1, MAX_LABEL),
         time=_integer(entry, "time", where, 0) if entry.get("time") is not None else None,
     )
@@ -111,31 +115,6 @@ def _integer(
     return value
 
 
-def _list(entry: dict[str, Any], name: str, where: str) -> list[Any]:
-    value = entry.get(name, [])
-    if not isinstance(value, list):
-        message = f'{where}: "{name}" is {value!r}; expected a list.'
-        raise InputError(message)
-    return value
-
-
-def _numbers(value: Any, count: int, where: str) -> Any:
-    good = isinstance(value, list) and len(value) == count
-    if not good or not all(_is_number(number) for number in value):
-        message = f"{where} is {value!r}; expected {count} finite numbers."
-        raise InputError(message)
-    return tuple(float(number) for number in value)
-
-
-def _is_number(value: object) -> bool:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        return False
-    return abs(value) <= LARGEST  # also false for NaN
-
-
 def _point(value: Sequence[Any], where: str) -> tuple[float, float, int]:
-    first, second, sign = _numbers(value, 3, where)
-    if sign not in {0, 1}:
-        message = f"{where} has the sign {sign:g}; expected 1 (positive) or 0 (negative)."
-        raise InputError(message)
+    first, second, sign = read_signed(value, where)
     return first, second, int(sign)
