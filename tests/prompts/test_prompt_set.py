@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from napari_samri.errors import InputError
 from napari_samri.prompts import (
@@ -181,3 +183,38 @@ def test_a_mask_is_something_to_go_by():
         Prompt(mask=mask).check((5, 6))
     with pytest.raises(InputError, match="mask prompt is empty"):
         Prompt(BOX, mask=MaskRegion.from_array(np.zeros(SLICE))).check(SLICE)
+
+
+PLACE = st.one_of(st.floats(-100, 200), st.sampled_from([-0.5, 0.0, 63.0, 63.5, 127.0, 127.5]))
+PAIR = st.tuples(PLACE, PLACE)
+
+
+def some(values):
+    return st.lists(values, max_size=3).map(tuple)
+
+
+ANYTHING = st.builds(
+    PromptSet,
+    boxes=some(st.builds(Box, PLACE, PLACE, PLACE, PLACE)),
+    points=some(st.builds(Point, PLACE, PLACE, st.booleans())),
+    strokes=some(st.builds(Stroke, st.lists(PAIR, min_size=1, max_size=6).map(tuple))),
+    lines=some(st.builds(Line, PAIR, PAIR)),
+    outlines=some(st.builds(Outline, st.lists(PAIR, min_size=3, max_size=6).map(tuple))),
+)
+
+
+@settings(deadline=None)  # the first scribble loads scikit-image
+@given(ANYTHING)
+def test_whatever_is_drawn_is_refused_or_resolved_onto_the_slice(drawn):
+    try:
+        prompts = drawn.resolve(SLICE)
+    except InputError:
+        return
+    assert drawn.has_object
+    drawn.check(SLICE)
+    assert prompts == drawn.resolve(SLICE)
+    shapes = len(drawn.boxes) + len(drawn.lines) + len(drawn.outlines)
+    assert shapes <= len(prompts) <= shapes + 1
+    assert sum(prompt.mask is not None for prompt in prompts) == len(drawn.outlines)
+    for prompt in prompts:
+        prompt.check(SLICE)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -15,6 +15,7 @@ from napari_samri.errors import InputError
 from napari_samri.prompts import Point, Prompt, scribbles_to_points
 
 FRAME = (1024, 1024)  # no scaling: lengths below are those of the frame
+UNHURRIED = settings(deadline=None)  # the first scribble loads scikit-image
 COORDINATE = st.floats(0, 1023, width=32)
 PATH = arrays(float, st.tuples(st.integers(1, 12), st.just(2)), elements=COORDINATE)
 
@@ -168,6 +169,7 @@ def test_what_makes_no_sense_is_refused(strokes, signs, options, said):
         scribbles_to_points(strokes, signs, FRAME, **options)
 
 
+@UNHURRIED
 @given(st.lists(st.tuples(PATH, st.booleans()), max_size=8), st.integers(8, 64))
 def test_points_lie_on_their_scribbles_within_the_budget(drawn, budget):
     strokes, signs = [path for path, _ in drawn], [sign for _, sign in drawn]
@@ -182,6 +184,7 @@ def test_points_lie_on_their_scribbles_within_the_budget(drawn, budget):
         assert (apart >= 4).all()
 
 
+@UNHURRIED
 @given(PATH, st.integers(2, 64))
 def test_one_scribble_keeps_its_ends(path, budget):
     points = xy(scribbles_to_points([path], [True], FRAME, budget=budget, merge=0))
@@ -189,6 +192,7 @@ def test_one_scribble_keeps_its_ends(path, budget):
     assert points[-1] == pytest.approx(path[-1])
 
 
+@UNHURRIED
 @given(PATH)
 def test_a_scribble_with_room_has_no_gap_wider_than_the_spacing(path):
     points = xy(scribbles_to_points([path], [True], FRAME, budget=10_000, merge=0))
@@ -197,6 +201,7 @@ def test_a_scribble_with_room_has_no_gap_wider_than_the_spacing(path):
     assert not len(gaps) or gaps.max() <= 64 + 1e-6
 
 
+@UNHURRIED
 @given(st.permutations(range(4)))
 def test_the_order_of_scribbles_far_apart_makes_no_difference(order):
     strokes = [[[0, 200 * n], [150 * n + 30, 200 * n + 90]] for n in range(4)]
@@ -208,6 +213,7 @@ def test_the_order_of_scribbles_far_apart_makes_no_difference(order):
     assert set(scribbles_to_points(*mixed, FRAME, budget=12)) == few
 
 
+@UNHURRIED
 @given(PATH)
 def test_points_are_the_same_from_either_end(path):
     forth = xy(scribbles_to_points([path], [True], FRAME, budget=2))

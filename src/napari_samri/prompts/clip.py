@@ -78,14 +78,16 @@ def _share_inside(
     3(1), 1984, https://doi.org/10.1145/357332.357333
     """
     first, last = 0.0, 1.0
-    for offset, change, least, most in zip(start, step, low, high, strict=True):
+    # Lists, for a step too small to divide by is infinite shares away, and no reason to warn.
+    sides = (array.tolist() for array in (start, step, low, high))
+    for offset, change, least, most in zip(*sides, strict=True):
         if change == 0:
             if not least <= offset <= most:
                 return None
             continue
         enter, leave = sorted(((least - offset) / change, (most - offset) / change))
         first, last = max(first, enter), min(last, leave)
-    return (float(first), float(last)) if first <= last else None
+    return (first, last) if first <= last else None
 
 
 def outside(name: str, slice_shape: tuple[int, int]) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_samri.prompts.drawing import Pair
 
     BoolArray = NDArray[np.bool_]
+    FloatArray = NDArray[np.float64]
 
 AXIS_RATIO = math.sqrt(0.5)
 ELLIPSE_VERTICES = 64
@@ -149,12 +150,33 @@ def polygon_to_mask(vertices_xy: ArrayLike, slice_shape: tuple[int, int]) -> Boo
     InputError
         If the vertices are fewer than three, or not finite.
     """
-    from skimage.draw import polygon
-
     vertices = check_path(vertices_xy, "outline", at_least=3)
-    mask = np.zeros(slice_shape, bool)
-    mask[polygon(vertices[:, 1], vertices[:, 0], slice_shape)] = True
-    return mask
+    rows = np.arange(slice_shape[0])
+    # A row through a vertex is crossed as if it lay a little below, and as if a little above it.
+    return _filled(vertices, vertices[:, 1:] <= rows, slice_shape) | _filled(
+        vertices, vertices[:, 1:] < rows, slice_shape
+    )
+
+
+def _filled(vertices_xy: FloatArray, above: BoolArray, slice_shape: tuple[int, int]) -> BoolArray:
+    """Fill each row of a slice (H, W) from its first to its second crossing, and so on.
+
+    Which vertices (N, 2) lie above which rows, (N, H), tells the edges that cross a row.
+    """
+    edge, row = np.nonzero(above != np.roll(above, -1, axis=0))
+    (x0, y0), (x1, y1) = vertices_xy[edge].T, np.roll(vertices_xy, -1, axis=0)[edge].T
+    x = x0 + (row - y0) / (y1 - y0) * (x1 - x0)
+    order = np.lexsort((x, row))
+    x, row = x[order], row[order]
+    height, width = slice_shape
+    steps = np.zeros((height, width + 1), np.int32)
+    np.add.at(steps, (row[::2], _column(np.ceil(x[::2]), width)), 1)
+    np.add.at(steps, (row[1::2], _column(np.floor(x[1::2]) + 1, width)), -1)
+    return np.cumsum(steps, axis=1)[:, :width] > 0
+
+
+def _column(x: FloatArray, width: int) -> NDArray[np.intp]:
+    return np.clip(x, 0, width).astype(np.intp)
 
 
 def mask_to_box(mask: NDArray[Any]) -> Box:
