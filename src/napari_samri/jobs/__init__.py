@@ -1,0 +1,1 @@
+"""Long work outside this process: messages, child processes. No torch, no Qt."""
