@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     from napari_samri.sam.family import Family
 
+    # Called with the share of the encoder that is done, 0 to 1; raises `Cancelled` to stop it.
+    Checkpoint = Callable[[float], None]
+
 
 @torch.inference_mode()
 def encode(
-    encoder: torch.nn.Module, family: Family, image: NDArray[np.uint8], device: torch.device
+    encoder: torch.nn.Module,
+    family: Family,
+    image: NDArray[np.uint8],
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
 ) -> NDArray[np.float32]:
-    """Return the embedding (C, h, w) of a slice (H, W) of 0..255, in fp32."""
-    embedding = encoder(family.to_input(image).to(device))[0]
+    """Return the embedding (C, h, w) of a slice (H, W) of 0..255, in fp32.
+
+    `checkpoint` is called before every part of the encoder, with the share of the parts that
+    are behind; what it raises stops the encoder and comes out of here.
+    """
+    with _watched(encoder, checkpoint):
+        embedding = encoder(family.to_input(image).to(device))[0]
     return np.asarray(embedding.float().cpu().numpy())
+
+
+@contextmanager
+def _watched(encoder: torch.nn.Module, checkpoint: Checkpoint | None) -> Iterator[None]:
+    if checkpoint is None:
+        yield
+        return
+    parts = list(encoder.modules())
+    done = 0
+
+    def before(*_: object) -> None:
+        nonlocal done
+        checkpoint(done / len(parts))
+        done += 1
+
+    handles = [part.register_forward_pre_hook(before) for part in parts]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

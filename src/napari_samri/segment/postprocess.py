@@ -38,6 +38,9 @@ class PostProcessing:
         return mask
 
 
+NO_POST_PROCESSING = PostProcessing()
+
+
 def largest_component(mask: BoolArray) -> BoolArray:
     """Return the largest 8-connected part of a mask (H, W); an empty mask stays empty."""
     parts, count = ndimage.label(mask, structure=np.ones((3, 3)))

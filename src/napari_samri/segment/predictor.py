@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from napari_samri.embeddings.compute import Checkpoint
     from napari_samri.geometry.frames import Frame
     from napari_samri.geometry.intensity import Window
     from napari_samri.zoo import ModelSpec
     from napari_samri.zoo.download import ProgressCallback
 
     Array = NDArray[Any]
+    Bytes = NDArray[np.uint8]
     FloatArray = NDArray[np.float32]
     Points = tuple[torch.Tensor, torch.Tensor]
 
@@ -68,7 +70,13 @@ class Predictor:
         """Whether slices of a volume should be embedded with the volume's intensity window."""
         return self._model.family.windowed
 
-    def embed(self, slice_2d: ArrayLike, *, window: Window | None = None) -> Embedding:
+    def embed(
+        self,
+        slice_2d: ArrayLike,
+        *,
+        window: Window | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> Embedding:
         """Return the embedding of a slice, from the cache if any model has made it before.
 
         Parameters
@@ -78,25 +86,48 @@ class Predictor:
         window : Window, optional
             Intensity window of the whole volume, for families that clip to one (MedSAM);
             without it they take it from the slice.
+        checkpoint : callable, optional
+            Called with the share done, 0 to 1, while the encoder runs; what it raises, such as
+            `Cancelled`, stops the encoder.
 
         Raises
         ------
         InputError
             If the slice is not two-dimensional, real and varied.
         """
-        array = check_slice(slice_2d)
-        family = self._model.family
-        image = family.to_uint8(array, window)
-        key = embedding_key(self.encoder, family.preprocessing, image)
+        image, key = self._prepared(slice_2d, window)
         tensor = self.cache.get_or_compute(
             key,
-            lambda: encode(self._model.network.image_encoder, family, image, self.device),
+            lambda: encode(
+                self._model.network.image_encoder,
+                self._model.family,
+                image,
+                self.device,
+                checkpoint,
+            ),
         )
+        return self._embedding(tensor, image, key)
+
+    def cached(self, slice_2d: ArrayLike, *, window: Window | None = None) -> Embedding | None:
+        """Return the embedding of a slice if it is in the cache, without computing it.
+
+        Parameters and errors are those of `embed`.
+        """
+        image, key = self._prepared(slice_2d, window)
+        tensor = self.cache.get(key)
+        return None if tensor is None else self._embedding(tensor, image, key)
+
+    def _prepared(self, slice_2d: ArrayLike, window: Window | None) -> tuple[Bytes, str]:
+        """Return a slice as the encoder's family takes it, and the key of its embedding."""
+        image = self._model.family.to_uint8(check_slice(slice_2d), window)
+        return image, embedding_key(self.encoder, self._model.family.preprocessing, image)
+
+    def _embedding(self, tensor: FloatArray, image: Bytes, key: str) -> Embedding:
         return Embedding(
             tensor=tensor,
             slice_shape=(image.shape[0], image.shape[1]),
             encoder=self.encoder,
-            preprocessing=family.preprocessing,
+            preprocessing=self._model.family.preprocessing,
             key=key,
         )
 

@@ -12,7 +12,7 @@ from napari_samri.errors import InputError
 from napari_samri.geometry import Plane, Volume
 from napari_samri.geometry.intensity import percentile_window
 from napari_samri.prompts import Box, Point, PromptSet
-from napari_samri.segment.postprocess import PostProcessing
+from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from napari_samri.segment.predictor import Predictor
 
     BoolArray = NDArray[np.bool_]
-
-NO_POST_PROCESSING = PostProcessing()
 
 
 @dataclass(frozen=True, eq=False)
