@@ -1,0 +1,310 @@
+"""Autosave: every step of a session appended to a file, so that a crash loses nothing.
+
+A journal begins with the labels that were there; each step then adds the voxels that it
+changed. It is locked while its session lives: one that is not locked belongs to a session that
+ended without saving, and is offered again. Journals name neither the image nor the patient.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Event as Flag
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from napari_samri.errors import InputError, StoreError
+from napari_samri.jobs.wire import Message, encode_message, read_message
+from napari_samri.session.edits import Edit
+from napari_samri.session.record import (
+    commit_from_json,
+    commit_to_json,
+    document_from_json,
+    document_to_json,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_samri.geometry import Volume
+    from napari_samri.session.state import Commit, Document
+
+    Array = NDArray[Any]
+
+logger = logging.getLogger(__name__)
+
+STATE_VARIABLE = "NAPARI_SAMRI_STATE"
+VERSION = 1
+SUFFIX = ".journal"
+
+
+def journals_dir() -> Path:
+    """Return the folder of journals; ``NAPARI_SAMRI_STATE`` overrides the user's."""
+    if folder := os.environ.get(STATE_VARIABLE):
+        return Path(folder).expanduser()
+    from platformdirs import user_state_path
+
+    return user_state_path("napari-samri", appauthor=False) / "sessions"
+
+
+def image_identity(volume: Volume) -> str:
+    """Return a hash that finds an image's journals again: of its path and grid, or its voxels."""
+    grid = volume.grid
+    digest = hashlib.sha256(repr((tuple(volume.array.shape), grid.shape)).encode())
+    digest.update(np.ascontiguousarray(grid.affine, np.float64).tobytes())
+    if grid.path is not None:
+        digest.update(str(grid.path.absolute()).encode())
+    else:
+        digest.update(np.ascontiguousarray(volume.array).data)
+    return digest.hexdigest()[:32]
+
+
+class Journal:
+    """Writes one session's steps, on a thread of its own.
+
+    Parameters
+    ----------
+    volume : Volume
+    labels : integer array
+        The session's label array, as it is now.
+    on_failure : callable
+        Called with a StoreError, on that thread, the first time that writing fails.
+    """
+
+    def __init__(
+        self, volume: Volume, labels: Array, on_failure: Callable[[StoreError], None]
+    ) -> None:
+        self._on_failure = on_failure
+        self._known: tuple[Commit, ...] = ()
+        self._queue: SimpleQueue[Message | Flag | None] = SimpleQueue()
+        self._identity = image_identity(volume)
+        self._labels = labels.copy() if labels.any() else None
+        self._layout = (list(labels.shape), labels.dtype.str)
+        self.path = journals_dir() / f"{self._identity}-{uuid4().hex[:12]}{SUFFIX}"
+        # Taken on the writing thread, given back on another.
+        self._lock = FileLock(f"{self.path}.lock", thread_local=False)
+        self._thread = Thread(target=self._write_all, name="samri-journal", daemon=True)
+        self._started = False
+
+    def write(self, document: Document, edit: Edit | None) -> None:
+        """Append a step: the document as it now is, and the voxels that changed."""
+        kept = _common(self._known, document.commits)
+        head = {
+            "kind": "step",
+            "document": document_to_json(document),
+            "kept": kept,
+            "added": [commit_to_json(commit) for commit in document.commits[kept:]],
+        }
+        self._known = document.commits
+        arrays = {} if edit is None else {"where": edit.where, "after": edit.after}
+        self._put(Message(head, arrays))
+
+    def mark_saved(self) -> None:
+        """Note that all up to here is in a file of the user's."""
+        if self._started:
+            self._put(Message({"kind": "saved"}))
+
+    def flush(self) -> None:
+        """Wait until all steps are on disk."""
+        if self._started:
+            done = Flag()
+            self._queue.put(done)
+            done.wait()
+
+    def close(self, *, keep: bool) -> None:
+        """End the journal; one that is not kept is deleted."""
+        if not self._started:
+            return
+        self._queue.put(None)
+        self._thread.join()
+        self._started = False
+        if not keep:
+            self.path.unlink(missing_ok=True)
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+    def _put(self, message: Message) -> None:
+        if not self._started:
+            # Only now: a session in which nothing was done leaves no file.
+            self._started = True
+            self._thread.start()
+        self._queue.put(message)
+
+    def _write_all(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+            with self.path.open("xb") as file:
+                file.write(encode_message(self._beginning()))
+                while (item := self._queue.get()) is not None:
+                    if isinstance(item, Flag):
+                        os.fsync(file.fileno())
+                        item.set()
+                        continue
+                    file.write(encode_message(item))
+                    # Enough for a crash of the process; the disk itself is waited for at rest.
+                    file.flush()
+                    if self._queue.empty():
+                        os.fsync(file.fileno())
+        except (OSError, Timeout) as error:
+            text = (
+                f"{self.path.parent}: the session cannot be kept safe from a crash ({error}). "
+                "Work goes on; save often, or make room and open the widget anew."
+            )
+            self._on_failure(StoreError(text))
+            self._drain()
+
+    def _drain(self) -> None:
+        """Take what comes and let it go, so that nobody waits."""
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, Flag):
+                item.set()
+
+    def _beginning(self) -> Message:
+        shape, dtype = self._layout
+        head = {
+            "kind": "session",
+            "version": VERSION,
+            "identity": self._identity,
+            "shape": shape,
+            "dtype": dtype,
+            "time": time.time(),
+        }
+        if self._labels is None:
+            return Message(head)
+        packed = zlib.compress(np.ascontiguousarray(self._labels).tobytes(), level=1)
+        self._labels = None
+        return Message(head, {"base": np.frombuffer(packed, np.uint8)})
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """What a session left behind that was not saved.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The journal.
+    time : float
+        When it was written last, in seconds since 1970.
+    labels : integer array
+    document : Document
+    """
+
+    path: Path
+    time: float
+    labels: Array
+    document: Document
+
+    def edit(self, labels: Array) -> Edit:
+        """Return the edit that turns a session's labels into the recovered ones."""
+        where = np.flatnonzero(labels.ravel() != self.labels.ravel()).astype(np.int64)
+        index = np.unravel_index(where, labels.shape)
+        return Edit(where, labels[index], self.labels[index].astype(labels.dtype))
+
+    def discard(self) -> None:
+        """Delete the journal."""
+        self.path.unlink(missing_ok=True)
+        Path(f"{self.path}.lock").unlink(missing_ok=True)
+
+
+def find_recoverable(volume: Volume) -> Recovered | None:
+    """Return the newest unsaved work on an image whose session is gone, or None."""
+    found = sorted(
+        journals_dir().glob(f"{image_identity(volume)}-*{SUFFIX}"),
+        key=lambda path: path.stat().st_mtime,
+    )
+    for path in reversed(found):
+        recovered = _recover(path)
+        if recovered is not None and recovered.labels.shape == tuple(volume.array.shape):
+            return recovered
+    return None
+
+
+def _recover(path: Path) -> Recovered | None:
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return None  # its session lives
+    try:
+        return _replay(path)
+    except (InputError, StoreError, OSError, KeyError, ValueError) as error:
+        logger.warning("%s: this journal cannot be read (%s)", path, error)
+        return None
+    finally:
+        lock.release()
+
+
+def _replay(path: Path) -> Recovered | None:
+    """Do a journal's steps again; None if all of it was saved."""
+    messages = _messages(path)
+    first = next(messages, None)
+    if first is None:
+        return None
+    labels = _base(first)
+    last: Message | None = None
+    commits: list[Commit] = []
+    saved = True
+    for message in messages:
+        saved = message.head["kind"] == "saved"
+        if saved:
+            continue
+        last = message
+        commits[message.head["kept"] :] = map(commit_from_json, message.head["added"])
+        if "where" in message.arrays:
+            where = np.unravel_index(message.arrays["where"], labels.shape)
+            labels[where] = message.arrays["after"]
+    if last is None or saved:
+        path.unlink(missing_ok=True)
+        return None
+    document = document_from_json(last.head["document"], commits)
+    return Recovered(path, path.stat().st_mtime, labels, document)
+
+
+def _messages(path: Path) -> Iterator[Message]:
+    """Yield a journal's messages up to its end, or to a step that the crash tore."""
+    with path.open("rb") as file:
+        while True:
+            try:
+                message = read_message(file)
+            except StoreError:
+                return
+            if message is None:
+                return
+            yield message
+
+
+def _base(first: Message) -> Array:
+    head = first.head
+    if head.get("version") != VERSION:
+        message = f"version {head.get('version')!r} found, {VERSION} expected."
+        raise InputError(message)
+    dtype = np.dtype(head["dtype"])
+    if "base" not in first.arrays:
+        return np.zeros(head["shape"], dtype)
+    content = zlib.decompress(first.arrays["base"].tobytes())
+    return np.frombuffer(content, dtype).reshape(head["shape"]).copy()
+
+
+def _common(first: tuple[Commit, ...], second: tuple[Commit, ...]) -> int:
+    """Return how many commits two histories share from the beginning."""
+    # Identity is enough: undo and redo hand the same records on.
+    count = 0
+    for one, other in zip(first, second, strict=False):
+        if one is not other:
+            break
+        count += 1
+    return count

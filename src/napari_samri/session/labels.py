@@ -1,0 +1,163 @@
+"""The labels of a session: id, name, colour, lock. Immutable, so that undo can keep them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_samri.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_LABEL = 65535
+# Okabe and Ito's colours, which people with any colour vision can tell apart, on dark and light.
+PALETTE = (
+    "#e69f00",
+    "#56b4e9",
+    "#009e73",
+    "#f0e442",
+    "#0072b2",
+    "#d55e00",
+    "#cc79a7",
+    "#9ad0f5",
+    "#7cd992",
+    "#ff8f80",
+)
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label of the label array.
+
+    Parameters
+    ----------
+    id : int
+        Its value in the array, from 1.
+    name : str
+    colour : str
+        ``#rrggbb``.
+    locked : bool
+        A locked label's pixels are never changed.
+    """
+
+    id: int
+    name: str
+    colour: str
+    locked: bool = False
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Labels in the order of their ids, and the one that masks are committed to."""
+
+    labels: tuple[Label, ...]
+    active: int
+
+    @classmethod
+    def fresh(cls) -> LabelTable:
+        """Return a table with one label."""
+        return cls((Label(1, "label 1", PALETTE[0]),), 1)
+
+    def __iter__(self) -> Iterator[Label]:
+        """Iterate over the labels."""
+        return iter(self.labels)
+
+    def __getitem__(self, label: int) -> Label:
+        """Return a label by its id.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        for entry in self.labels:
+            if entry.id == label:
+                return entry
+        known = ", ".join(str(entry.id) for entry in self.labels)
+        message = f"there is no label {label}; expected one of {known}, or add it first."
+        raise InputError(message)
+
+    def __contains__(self, label: object) -> bool:
+        """Tell whether there is a label with this id."""
+        return any(entry.id == label for entry in self.labels)
+
+    @property
+    def locked(self) -> tuple[int, ...]:
+        """Ids of the locked labels."""
+        return tuple(entry.id for entry in self.labels if entry.locked)
+
+    def add(self, name: str | None = None, label: int | None = None) -> LabelTable:
+        """Return the table with one more label, which is the active one.
+
+        Raises
+        ------
+        InputError
+            If the id is taken or not 1 to 65535, or all are taken.
+        """
+        number = label if label is not None else max((e.id for e in self.labels), default=0) + 1
+        if not 1 <= number <= MAX_LABEL or number in self:
+            message = f"label {number} cannot be added; expected a free id from 1 to {MAX_LABEL}."
+            raise InputError(message)
+        colour = PALETTE[(number - 1) % len(PALETTE)]
+        entry = Label(number, name or f"label {number}", colour)
+        return LabelTable(tuple(sorted((*self.labels, entry), key=lambda e: e.id)), number)
+
+    def change(self, label: int, **changes: Any) -> LabelTable:
+        """Return the table with other properties of a label (name, colour, locked)."""
+        changed = replace(self[label], **changes)
+        return replace(self, labels=tuple(changed if e.id == label else e for e in self.labels))
+
+    def remove(self, label: int) -> LabelTable:
+        """Return the table without a label; the last one cannot go."""
+        self[label]
+        rest = tuple(entry for entry in self.labels if entry.id != label)
+        if not rest:
+            message = "the last label cannot be removed; add another one first."
+            raise InputError(message)
+        return LabelTable(rest, self.active if self.active != label else rest[0].id)
+
+    def activate(self, label: int) -> LabelTable:
+        """Return the table with another active label."""
+        return replace(self, active=self[label].id)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the table as JSON values."""
+        entries = [
+            {"id": e.id, "name": e.name, "colour": e.colour, "locked": e.locked} for e in self
+        ]
+        return {"labels": entries, "active": self.active}
+
+    @classmethod
+    def from_json(cls, content: Any) -> LabelTable:
+        """Return the table of JSON values.
+
+        Raises
+        ------
+        InputError
+            If they are not those of `to_json`.
+        """
+        try:
+            labels = tuple(
+                Label(int(e["id"]), str(e["name"]), _colour(e["colour"]), bool(e["locked"]))
+                for e in content["labels"]
+            )
+            table = cls(tuple(sorted(labels, key=lambda e: e.id)), int(content["active"]))
+        except (KeyError, TypeError, ValueError) as error:
+            message = f"the label table is not readable ({error!r})."
+            raise InputError(message) from error
+        ids = [entry.id for entry in table]
+        if len(set(ids)) < len(ids) or not all(1 <= n <= MAX_LABEL for n in ids):
+            message = f"the label table has the ids {ids}; expected different ones from 1."
+            raise InputError(message)
+        table[table.active]
+        return table
+
+
+def _colour(text: Any) -> str:
+    digits = str(text).removeprefix("#")
+    int(digits, 16)
+    if len(digits) != 6:
+        message = f"colour {text!r}"
+        raise ValueError(message)
+    return f"#{digits.lower()}"

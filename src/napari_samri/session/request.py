@@ -1,0 +1,101 @@
+"""Frozen requests for masks: equality tells whether an answer is still the one asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from napari_samri.prompts import Prompt
+from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
+from napari_samri.segment.protocol import DEFAULT_MODEL, ModelChoice
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_samri.geometry import Plane
+    from napari_samri.prompts import PromptSet
+    from napari_samri.session.state import Reopened
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """All that a mask depends on.
+
+    Parameters
+    ----------
+    plane : Plane
+    slice_shape : tuple of int
+        (H, W) of the plane.
+    prompts : PromptSet
+    pixel_size_xy : tuple of float
+        Width and height of a pixel in mm.
+    reopened : Reopened or None
+        Object that the prompts refine.
+    choice : ModelChoice
+    image_version : int
+        Grows whenever the image's voxels change.
+    multimask : bool
+        Three candidates instead of one mask.
+    post : PostProcessing
+    """
+
+    plane: Plane
+    slice_shape: tuple[int, int]
+    prompts: PromptSet
+    pixel_size_xy: tuple[float, float] = (1.0, 1.0)
+    reopened: Reopened | None = None
+    choice: ModelChoice = DEFAULT_MODEL
+    image_version: int = 0
+    multimask: bool = False
+    post: PostProcessing = NO_POST_PROCESSING
+
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether there is something to go by: not, for instance, negative points alone."""
+        return self.reopened is not None or self.prompts.has_object
+
+    def objects(self) -> tuple[Prompt, ...]:
+        """Return one prompt per object.
+
+        Points refine a re-opened object; boxes and outlines beside it are further ones.
+
+        Raises
+        ------
+        InputError
+            If there is nothing to go by, or a prompt lies outside the slice.
+        """
+        if self.reopened is None:
+            return self._resolved(self.prompts)
+        others = replace(self.prompts, points=(), strokes=())
+        points = self.prompts.all_points(self.slice_shape)
+        first = Prompt(points=points, mask=self.reopened.mask)
+        first.check(self.slice_shape)
+        return (first, *(() if others.is_empty else self._resolved(others)))
+
+    def _resolved(self, prompts: PromptSet) -> tuple[Prompt, ...]:
+        return prompts.resolve(self.slice_shape, pixel_size_xy=self.pixel_size_xy)
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """The answer to a request, not yet committed.
+
+    Parameters
+    ----------
+    masks : bool array (M, H, W)
+    scores : float array (M,)
+    chosen : int
+        Index of the mask that a commit would take.
+    """
+
+    request: Request
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    chosen: int = 0
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """The chosen mask, (H, W)."""
+        mask: NDArray[np.bool_] = self.masks[self.chosen]
+        return mask

@@ -1,0 +1,87 @@
+"""Labels of a session to a file, in two parts: what is taken now, and what may run elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_samri import __version__
+from napari_samri.errors import InputError
+from napari_samri.io import save_labels
+from napari_samri.io.labels import SUFFIXES
+from napari_samri.io.sidecar import read_sidecar, writing_sidecar
+from napari_samri.session.labels import LabelTable
+from napari_samri.session.record import commit_to_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_samri.geometry import Volume
+    from napari_samri.session.session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class SaveJob:
+    """A copy of all that is to be written; `run` may be called on another thread."""
+
+    path: Path
+    labels: NDArray[Any]
+    volume: Volume
+    content: dict[str, Any]
+    revision: int
+
+    def run(self) -> None:
+        """Write labels and the file beside them, or neither.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses; the old files are still there.
+        """
+        with writing_sidecar(self.path, self.content):
+            save_labels(self.path, self.labels, self.volume)
+
+
+def prepare_save(session: Session, path: Path | str) -> SaveJob:
+    """Take a copy of a session's labels and records, to be written to `path`.
+
+    Raises
+    ------
+    InputError
+        If the name is not that of a NIfTI file, or the image has no file's grid.
+    """
+    path = Path(path).expanduser()
+    if not path.name.lower().endswith(SUFFIXES):
+        message = f"{path}: labels are saved as NIfTI; expected a name ending in .nii or .nii.gz."
+        raise InputError(message)
+    if not session.grid_is_known:
+        message = (
+            "the image was not opened by napari-samri, so the grid of its file is unknown and "
+            "labels on it would lie nowhere; open the image's file with the Open button, and "
+            "draw on that layer."
+        )
+        raise InputError(message)
+    source = session.volume.grid.path
+    if source is not None and path.exists() and path.samefile(source):
+        message = f"{path}: this is the image itself; choose another name for the labels."
+        raise InputError(message)
+    document = session.document
+    content = {
+        "written_by": f"napari-samri {__version__}",
+        **document.table.to_json(),
+        "commits": [commit_to_json(commit) for commit in document.commits],
+    }
+    return SaveJob(path, session.labels.copy(), session.volume, content, session.revision)
+
+
+def read_table(labels: Path) -> LabelTable | None:
+    """Return the label table beside a labels file, or None if there is none.
+
+    Raises
+    ------
+    InputError
+        If it is not readable.
+    """
+    content = read_sidecar(labels)
+    return None if content is None else LabelTable.from_json(content)

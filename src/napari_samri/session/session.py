@@ -1,0 +1,479 @@
+"""One person, one image, one label array: intents in, masks and labels out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_samri.errors import GeometryError, InputError, SamriError
+from napari_samri.prompts import MaskRegion, PromptSet
+from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
+from napari_samri.session.edits import Edit, paint_edit
+from napari_samri.session.labels import LabelTable
+from napari_samri.session.request import Preview, Request
+from napari_samri.session.state import Commit, Document, History, Reopened, Step
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_samri.geometry import Plane, Volume
+    from napari_samri.segment.protocol import ModelInfo
+    from napari_samri.session.service import MaskService
+
+    Array = NDArray[Any]
+
+
+class Session:
+    """State and intents of one annotation session; all of it belongs to one thread.
+
+    Parameters
+    ----------
+    volume : Volume
+    service : MaskService
+        Answers requests for masks; the session's own from now on.
+    labels : integer array, optional
+        Of the shape of `volume.array`; changed in place. A new one of uint16 if left out.
+
+    Raises
+    ------
+    GeometryError, InputError
+        If labels of another shape or dtype, or read-only ones, are given.
+    """
+
+    changed = Signal()  # the document, what can be undone, or which plane is looked at
+    labels_changed = Signal(object)  # the Edit, already made, or None if anything may differ
+    previewed = Signal(object)  # Preview, or None
+    revealed = Signal(object)  # Plane that an undone or redone step belongs to
+    stepped = Signal(object, object)  # Document, and Edit or None: for the journal
+    failed = Signal(object)  # SamriError
+
+    def __init__(self, volume: Volume, service: MaskService, labels: Array | None = None) -> None:
+        self.volume = volume
+        self.service = service
+        self.labels = _checked_labels(labels, volume)
+        self.document = Document(table=_table_of(self.labels))
+        self.history = History()
+        self.plane: Plane | None = None
+        self.preview: Preview | None = None
+        self.live = True
+        self.grid_is_known = True
+        self.revision = 0
+        self.saved_revision = 0
+        self._multimask = False
+        self._post = NO_POST_PROCESSING
+        self._image_version = 0
+        self._commit_pending: Request | None = None
+        service.answered.connect(self._take_answer)
+        service.failed.connect(self._take_failure)
+        service.loaded.connect(self._take_model)
+
+    # What is looked at and asked for
+
+    @property
+    def request(self) -> Request | None:
+        """The request that the state means, or None if nothing is drawn on this plane."""
+        if self.plane is None:
+            return None
+        prompts = self.document.prompts(self.plane)
+        reopened = self.document.reopened.get(self.plane)
+        if prompts.is_empty and reopened is None:
+            return None
+        return Request(
+            plane=self.plane,
+            slice_shape=self.plane.shape(self.volume),
+            prompts=prompts,
+            pixel_size_xy=self._pixel_size(self.plane),
+            reopened=reopened,
+            choice=self.service.choice,
+            image_version=self._image_version,
+            multimask=self._multimask,
+            post=self._post,
+        )
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether something was done since labels were saved."""
+        return self.revision != self.saved_revision
+
+    def look_at(self, plane: Plane | None) -> None:
+        """Go to a plane; None while no plane is shown, as in a 3D view."""
+        if plane == self.plane:
+            return
+        self.plane = plane
+        if plane is not None:
+            plane.check(self.volume)
+            self.service.look_at(plane)
+        self._follow()
+        self.changed.emit()
+
+    def set_prompts(self, prompts: PromptSet, plane: Plane | None = None) -> None:
+        """Take what is now drawn on a plane (the one looked at), one step of history.
+
+        Raises
+        ------
+        InputError
+            If a prompt lies outside the slice; the state stays as it was.
+        """
+        plane = plane or self._needed_plane()
+        if prompts == self.document.prompts(plane):
+            return
+        plane.check(self.volume)
+        prompts.check(plane.shape(self.volume))
+        self._step(self.document.with_prompts(plane, prompts), plane=plane)
+
+    def run(self) -> None:
+        """Ask for the mask of what is drawn, also where live prediction is off.
+
+        Raises
+        ------
+        InputError
+            If there is nothing to go by.
+        """
+        request = self.request
+        if request is None:
+            message = "there is no prompt on this slice; draw a box or click on the object first."
+            raise InputError(message)
+        self.service.ask(request)
+
+    def set_candidates(self, multimask: bool) -> None:
+        """Ask for three candidates instead of one mask, or the reverse."""
+        self._multimask = multimask
+        self._follow()
+
+    def set_post(self, post: PostProcessing) -> None:
+        """Tidy masks in another way from now on."""
+        self._post = post
+        self._follow()
+
+    def choose(self, candidate: int) -> None:
+        """Choose one of the candidates of the preview."""
+        if self.preview is None or not 0 <= candidate < len(self.preview.masks):
+            message = f"there is no candidate {candidate + 1}; ask for candidates first."
+            raise InputError(message)
+        self._show(replace(self.preview, chosen=candidate))
+
+    def clear(self) -> None:
+        """Remove all prompts of the plane, and close an object that was re-opened."""
+        plane = self._needed_plane()
+        if self.request is not None:
+            self._step(self.document.without(plane))
+
+    # Labels
+
+    def commit(self) -> None:
+        """Write the previewed mask as the active label; its prompts go.
+
+        If the mask is still being computed, it is committed as soon as it is there.
+
+        Raises
+        ------
+        InputError
+            If there is nothing to commit, the mask is empty, or the label is locked.
+        """
+        request = self.request
+        if request is None:
+            message = "there is nothing to commit on this slice; draw a box or click first."
+            raise InputError(message)
+        self._check_lock(self._target(request))
+        if self.preview is None or self.preview.request != request:
+            self.service.ask(request)
+            self._commit_pending = request
+            return
+        self._commit(self.preview)
+
+    def reopen(self, plane: Plane, row: int, column: int) -> None:
+        """Re-open the object under a pixel: its mask becomes the prompt that others refine.
+
+        Raises
+        ------
+        InputError
+            If there is no object, or its label is locked.
+        """
+        pixels = self._pixels(plane)
+        label = int(pixels[row, column])
+        if label == 0:
+            message = "there is no object at this place; click on one that was committed."
+            raise InputError(message)
+        self._check_lock(label)
+        from scipy import ndimage
+
+        parts, _ = ndimage.label(pixels == label, structure=np.ones((3, 3)))
+        region = MaskRegion.from_array(parts == parts[row, column])
+        reopened = {**self.document.reopened, plane: Reopened(label, region)}
+        self.look_at(plane)
+        self._step(replace(self.document, reopened=reopened))
+
+    def set_table(self, table: LabelTable) -> None:
+        """Take another label table: names, colours, locks, the active label."""
+        if table != self.document.table:
+            self._step(replace(self.document, table=table), plane=None)
+
+    def activate(self, label: int) -> None:
+        """Choose the label that masks are committed to, added if need be; not a step."""
+        table = self.document.table
+        if label != table.active:
+            table = table.activate(label) if label in table else table.add(label=label)
+            self.document = replace(self.document, table=table)
+            self.stepped.emit(self.document, None)
+            self.changed.emit()
+
+    def next_object(self) -> None:
+        """Add a label and make it the active one."""
+        self.set_table(self.document.table.add())
+
+    def remove_label(self, label: int) -> None:
+        """Remove a label from the table, and its voxels from the array, as one step."""
+        self._check_lock(label)
+        table = self.document.table.remove(label)
+        where = np.nonzero(self.labels == label)
+        self._step(
+            replace(self.document, table=table), plane=None, edit=paint_edit(self.labels, where, 0)
+        )
+
+    def paint(self, where: tuple[Array, ...], after: Array) -> None:
+        """Take what was painted by hand, one step of history; locked labels are spared.
+
+        Parameters
+        ----------
+        where : tuple of int arrays (N,)
+            Indices into the label array, no voxel twice.
+        after : array (N,)
+            Labels painted there.
+
+        Raises
+        ------
+        InputError
+            If some of it touched locked labels; the rest was taken.
+        """
+        edit = paint_edit(self.labels, where, after, self.document.table.locked)
+        spared = int((self.labels[where] != after).sum()) - len(edit.where)
+        if len(edit.where):
+            self._step(self.document, edit=edit)
+        if spared:
+            self.labels_changed.emit(None)
+            message = f"{spared} voxels belong to locked labels and were left as they were."
+            raise InputError(message)
+
+    def undo(self) -> None:
+        """Take back the last step: prompts, commits, strokes and label changes alike."""
+        step = self.history.undo()
+        if step.edit is not None:
+            step.edit.revert(self.labels)
+        self._travel(step, step.before)
+
+    def redo(self) -> None:
+        """Do again what was undone last."""
+        step = self.history.redo()
+        if step.edit is not None:
+            step.edit.apply(self.labels)
+        self._travel(step, step.after)
+
+    def restore(self, document: Document, edit: Edit | None) -> None:
+        """Take up the work of another session, as one step."""
+        self._step(document, plane=None, edit=edit)
+
+    def change_image(self, volume: Volume) -> None:
+        """Go on with other voxels of the same shape.
+
+        Raises
+        ------
+        GeometryError
+            If the shape is another one; the session goes on with the old voxels.
+        """
+        _checked_labels(self.labels, volume)
+        self.volume = volume
+        self._image_version += 1
+        self.service.change_image(volume)
+        self._follow()
+
+    def close(self) -> None:
+        """Stop the engine; labels stay as they are."""
+        for signal, slot in (
+            (self.service.answered, self._take_answer),
+            (self.service.failed, self._take_failure),
+            (self.service.loaded, self._take_model),
+        ):
+            signal.disconnect(slot, missing_ok=True)
+        self.service.engine.close()
+
+    # Inside
+
+    def _needed_plane(self) -> Plane:
+        if self.plane is None:
+            message = "no slice is shown; switch the viewer to 2D to draw prompts."
+            raise InputError(message)
+        return self.plane
+
+    def _pixels(self, plane: Plane) -> Array:
+        """Return a plane of the label array (rows, columns), a view."""
+        plane.check(self.volume)
+        block = self.labels if plane.time is None else self.labels[plane.time]
+        block = block.reshape(self.volume.spatial_shape)
+        return np.moveaxis(block, plane.axis, 0)[plane.index]
+
+    def _pixel_size(self, plane: Plane) -> tuple[float, float]:
+        row, column = (self.volume.spacing_mm[axis] for axis in plane.pixel_axes)
+        return column, row
+
+    def _target(self, request: Request) -> int:
+        return request.reopened.label if request.reopened else self.document.table.active
+
+    def _check_lock(self, label: int) -> None:
+        if label in self.document.table and self.document.table[label].locked:
+            name = self.document.table[label].name
+            message = f"the label '{name}' is locked; unlock it or choose another label."
+            raise InputError(message)
+
+    def _commit(self, preview: Preview) -> None:
+        request, mask = preview.request, preview.mask
+        label = self._target(request)
+        plane = request.plane
+        before = self._pixels(plane)
+        after = before.copy()
+        if request.reopened is not None:
+            after[request.reopened.mask.array & (before == label)] = 0
+        after[mask] = label
+        if not mask.any():
+            message = "the mask is empty, so nothing was committed; try a box or more points."
+            raise InputError(message)
+        rows, columns = np.nonzero(before != after)
+        where = self._voxels(plane, rows, columns)
+        edit = paint_edit(self.labels, where, after[rows, columns], self.document.table.locked)
+        document = self.document.without(plane)
+        record = self._record(preview, label, len(edit.where))
+        self._step(replace(document, commits=(*document.commits, record)), edit=edit)
+
+    def _voxels(self, plane: Plane, rows: Array, columns: Array) -> tuple[Array, ...]:
+        """Return indices into the label array of pixels of a plane."""
+        voxels = plane.pixels_to_voxels(np.stack([rows, columns], axis=1)).astype(np.intp).T
+        if self.labels.ndim == 2:
+            return voxels[1], voxels[2]
+        if self.labels.ndim == 4:
+            return (np.full(len(rows), plane.time, np.intp), *voxels)
+        return tuple(voxels)
+
+    def _record(self, preview: Preview, label: int, voxels: int) -> Commit:
+        request, info = preview.request, self.service.info
+        post = request.post
+        names = ("largest_component", "fill_holes")
+        stale = info is None or info.score_is_stale
+        return Commit(
+            plane=request.plane,
+            label=label,
+            voxels=voxels,
+            prompts=request.prompts,
+            model=info.id if info is not None else request.choice.model,
+            encoder=info.encoder if info is not None else "",
+            score=None if stale else round(float(preview.scores[preview.chosen]), 4),
+            post=tuple(name for name in names if getattr(post, name)),
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def _step(
+        self, document: Document, *, plane: Plane | str | None = "", edit: Edit | None = None
+    ) -> None:
+        """Do a step: apply its edit, take its document, remember it, tell of it."""
+        where = self.plane if isinstance(plane, str) else plane
+        step = Step(self.document, document, where, edit)
+        if edit is not None:
+            edit.apply(self.labels)
+        self.history.push(step)
+        self._arrive(document, edit)
+
+    def _travel(self, step: Step, document: Document) -> None:
+        if step.plane is not None and step.plane != self.plane:
+            self.revealed.emit(step.plane)
+            self.look_at(step.plane)
+        self._arrive(document, step.edit)
+
+    def _arrive(self, document: Document, edit: Edit | None) -> None:
+        self.document = document
+        self.revision += 1
+        if edit is not None:
+            self.labels_changed.emit(edit)
+        self.stepped.emit(document, edit)
+        self._follow()
+        self.changed.emit()
+
+    def _follow(self) -> None:
+        """Show and ask for what the state now means."""
+        request = self.request
+        self._commit_pending = None
+        if request is None or not request.can_be_asked:
+            self.service.forget()
+            self._show(None)
+        elif self.preview is None or self.preview.request != request:
+            if self.preview is not None and self.preview.request.plane != request.plane:
+                self._show(None)
+            if self.live:
+                self._ask(request)
+
+    def _ask(self, request: Request) -> None:
+        try:
+            self.service.ask(request)
+        except SamriError as error:
+            self.failed.emit(error)
+
+    def _show(self, preview: Preview | None) -> None:
+        if preview is not self.preview:
+            self.preview = preview
+            self.previewed.emit(preview)
+
+    def _take_answer(self, preview: Preview) -> None:
+        request = self.request
+        if request is None or preview.request != request:
+            return  # late
+        self._show(preview)
+        if self._commit_pending == request:
+            self._commit_pending = None
+            try:
+                self._commit(preview)
+            except SamriError as error:
+                self.failed.emit(error)
+
+    def _take_failure(self, error: SamriError) -> None:
+        self._commit_pending = None
+        self.failed.emit(error)
+
+    def _take_model(self, _: ModelInfo) -> None:
+        self._follow()
+        self.changed.emit()
+
+
+def _checked_labels(labels: Array | None, volume: Volume) -> Array:
+    shape = tuple(volume.array.shape)
+    if labels is None:
+        return np.zeros(shape, np.uint16)
+    if tuple(labels.shape) != shape:
+        message = (
+            f"the labels' shape is {tuple(labels.shape)}, but the image has {shape}; expected "
+            "labels on the image's own grid. Choose or make other labels."
+        )
+        raise GeometryError(message)
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
+        message = f"the labels are {type(labels).__name__} of {labels.dtype}; expected integers."
+        raise InputError(message)
+    if not labels.flags.writeable:
+        message = "the labels are read-only; give a copy of them."
+        raise InputError(message)
+    return labels
+
+
+def _table_of(labels: Array) -> LabelTable:
+    """Return a table with a label for each value of an array."""
+    table = LabelTable.fresh()
+    present = [int(value) for value in _values(labels) if 0 < value <= 65535]
+    for value in present:
+        if value not in table:
+            table = table.add(label=value)
+    return table.activate(present[0]) if present else table
+
+
+def _values(labels: Array) -> Array:
+    if labels.dtype.itemsize <= 2 and labels.dtype.kind == "u":
+        return np.flatnonzero(np.bincount(labels.ravel()))
+    return np.unique(labels)

@@ -1,0 +1,147 @@
+"""What undo restores beside voxels: prompts, re-opened objects, the label table, commits."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from napari_samri.errors import InputError
+from napari_samri.prompts import MaskRegion, PromptSet
+from napari_samri.session.labels import LabelTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_samri.geometry import Plane
+    from napari_samri.session.edits import Edit
+
+MAX_STEPS = 1000
+EMPTY = PromptSet()
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """An object that was committed before and is being refined: its label and its old mask."""
+
+    label: int
+    mask: MaskRegion
+
+
+@dataclass(frozen=True)
+class Commit:
+    """How a mask came about: kept for provenance.
+
+    Parameters
+    ----------
+    plane : Plane
+    label, voxels : int
+        The label, and how many voxels the commit changed.
+    prompts : PromptSet
+        In pixels of the plane.
+    model, encoder : str
+        Id of the model and SHA-256 of its encoder.
+    score : float or None
+        IoU that the model predicted; None where that number means nothing.
+    post : tuple of str
+        Names of the post-processing steps.
+    time : str
+        UTC, ISO 8601.
+    """
+
+    plane: Plane
+    label: int
+    voxels: int
+    prompts: PromptSet
+    model: str
+    encoder: str
+    score: float | None
+    post: tuple[str, ...]
+    time: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """The state of a session that undo and redo go through. Its mappings are never changed."""
+
+    drawn: Mapping[Plane, PromptSet] = field(default_factory=dict)
+    reopened: Mapping[Plane, Reopened] = field(default_factory=dict)
+    table: LabelTable = field(default_factory=LabelTable.fresh)
+    commits: tuple[Commit, ...] = ()
+
+    def prompts(self, plane: Plane) -> PromptSet:
+        """Return what is drawn on a plane."""
+        return self.drawn.get(plane, EMPTY)
+
+    def with_prompts(self, plane: Plane, prompts: PromptSet) -> Document:
+        """Return the document with other prompts on a plane."""
+        others = {key: value for key, value in self.drawn.items() if key != plane}
+        return replace(self, drawn=others if prompts.is_empty else {**others, plane: prompts})
+
+    def without(self, plane: Plane) -> Document:
+        """Return the document with nothing open on a plane."""
+        reopened = {key: value for key, value in self.reopened.items() if key != plane}
+        return replace(self.with_prompts(plane, EMPTY), reopened=reopened)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step of history: the documents before and after, and what it did to voxels."""
+
+    before: Document
+    after: Document
+    plane: Plane | None
+    edit: Edit | None = None
+
+
+class History:
+    """Steps that can be undone and redone; a new step ends what could be redone."""
+
+    def __init__(self) -> None:
+        self._done: deque[Step] = deque(maxlen=MAX_STEPS)
+        self._undone: list[Step] = []
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to undo."""
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step to redo."""
+        return bool(self._undone)
+
+    def push(self, step: Step) -> None:
+        """Remember a step that was just done."""
+        self._done.append(step)
+        self._undone.clear()
+
+    def undo(self) -> Step:
+        """Take back the last step; the caller reverts it.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        if not self._done:
+            message = "there is nothing to undo."
+            raise InputError(message)
+        step = self._done.pop()
+        self._undone.append(step)
+        return step
+
+    def redo(self) -> Step:
+        """Do the last undone step again; the caller applies it.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        if not self._undone:
+            message = "there is nothing to redo."
+            raise InputError(message)
+        step = self._undone.pop()
+        self._done.append(step)
+        return step
