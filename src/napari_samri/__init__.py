@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_samri._qt.scripting import start_session
     from napari_samri.embeddings import Embedding, EmbeddingCache
     from napari_samri.geometry import Plane, Volume
     from napari_samri.io import load_volume, save_labels
@@ -31,6 +32,7 @@ _HOMES = {
     "load_volume": "io",
     "register_model": "zoo",
     "save_labels": "io",
+    "start_session": "_qt.scripting",
 }
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "load_volume",
     "register_model",
     "save_labels",
+    "start_session",
 ]
 
 

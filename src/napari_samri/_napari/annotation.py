@@ -1,0 +1,245 @@
+"""A running annotation: engine, session, layers and journal together, from start to close."""
+
+from __future__ import annotations
+
+import time
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from psygnal import Signal
+
+from napari_samri._napari.drawing import NEGATIVE, POSITIVE
+from napari_samri._napari.layers import volume_of
+from napari_samri._napari.link import SessionLink
+from napari_samri._napari.planes import show_plane
+from napari_samri.errors import InputError, SamriError
+from napari_samri.geometry import Plane
+from napari_samri.prompts import Box, Point
+from napari_samri.segment.protocol import ModelChoice
+from napari_samri.session.engine import ProcessEngine
+from napari_samri.session.journal import Journal, find_recoverable
+from napari_samri.session.saving import prepare_save
+from napari_samri.session.service import MaskService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
+    from napari_samri.session.engine import Engine
+    from napari_samri.session.saving import SaveJob
+    from napari_samri.session.session import Session
+
+_POLL_SECONDS = 0.05
+
+
+class Annotation:
+    """One image being annotated in a viewer; made by `napari_samri.start_session`.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or ViewerModel
+    image : napari.layers.Image
+    labels : napari.layers.Labels, optional
+        Labels to go on with; else a new layer is made.
+    engine : Engine, optional
+        Runs the model; by default a child process.
+    ahead : int
+        Slices to embed ahead of the one looked at.
+    autosave : bool
+        Keep a journal, so that a crash loses nothing.
+
+    Raises
+    ------
+    InputError, GeometryError
+        If the image or the labels cannot be used; nothing was added to the viewer.
+    """
+
+    ended = Signal(str)  # why, or nothing if it was closed on purpose
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        labels: Labels | None = None,
+        *,
+        engine: Engine | None = None,
+        ahead: int = 8,
+        autosave: bool = True,
+    ) -> None:
+        volume = volume_of(image)
+        self.viewer = viewer
+        self.image = image
+        self.engine = engine or ProcessEngine()
+        self.service = MaskService(self.engine, volume, ahead)
+        self.recovered = find_recoverable(volume) if autosave else None
+        self.link = SessionLink(viewer, image, self.service, labels)
+        self.session: Session = self.link.session
+        self.journal = Journal(volume, self.session.labels, self.engine.events.put)
+        if autosave:
+            self.session.stepped.connect(self.journal.write)
+        self.closed = False
+        # Replaced where an event loop brings events: then waiting means letting it run.
+        self.pump: Callable[[float], None] = self._pump_queue
+        self._error: SamriError | None = None
+        self.session.failed.connect(self._remember)
+        self.link.lost.connect(self._lose)
+
+    # Scripting
+
+    def use_model(
+        self,
+        model: str = "starter",
+        *,
+        device: str = "auto",
+        family: str | None = None,
+        memory_mb: int = 1024,
+    ) -> None:
+        """Load a model, by id or by path; `wait` until it is there."""
+        choice = ModelChoice(model=str(model), device=device, family=family, memory_mb=memory_mb)
+        self.service.load(choice)
+
+    def go_to(self, index: int, axis: int = 0, time_point: int | None = None) -> None:
+        """Show a slice of the image, in display order, in the viewer."""
+        plane = Plane(axis, index, time_point)
+        plane.check(self.session.volume)
+        show_plane(self.viewer, self.image, plane)
+
+    def add_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
+        """Draw a box on the slice shown: first and last pixel (x, y)."""
+        prompts = self._prompts()
+        self._set(boxes=(*prompts.boxes, Box(*_as_drawn(x0, y0, x1, y1))))
+
+    def add_point(self, x: float, y: float, *, positive: bool = True) -> None:
+        """Draw a point on the slice shown."""
+        prompts = self._prompts()
+        self._set(points=(*prompts.points, _point(x, y, positive)))
+
+    def add_points(self, points_xy: Sequence[tuple[float, float]], sign: str = POSITIVE) -> None:
+        """Draw points of one sign, ``positive`` or ``negative``, as one step."""
+        if sign not in {POSITIVE, NEGATIVE}:
+            message = f"the sign is {sign!r}; expected '{POSITIVE}' or '{NEGATIVE}'."
+            raise InputError(message)
+        prompts = self._prompts()
+        new = (_point(x, y, sign == POSITIVE) for x, y in points_xy)
+        self._set(points=(*prompts.points, *new))
+
+    def wait(self, timeout: float = 120) -> None:
+        """Wait until models are loaded and prompts are answered.
+
+        Raises
+        ------
+        SamriError
+            What went wrong meanwhile, or that it took too long.
+        """
+        end = time.monotonic() + timeout
+        while self.service.busy and not self.closed:
+            if time.monotonic() > end:
+                message = f"no answer within {timeout:g} s; cancel, or wait longer."
+                raise SamriError(message)
+            self.pump(_POLL_SECONDS)
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def save(self, path: Path | str) -> None:
+        """Write the labels as NIfTI on the image's grid, and a record beside them.
+
+        Raises
+        ------
+        InputError, StoreError
+            If that cannot be; what was there before is still there.
+        """
+        job = prepare_save(self.session, path)
+        job.run()
+        self.mark_saved(job)
+
+    # What a window needs
+
+    def receive(self, event: Any) -> None:
+        """Take what came in the engine's queue."""
+        if isinstance(event, SamriError):
+            self.session.failed.emit(event)
+        elif event is not None:
+            self.service.receive(event)
+
+    def mark_saved(self, job: SaveJob) -> None:
+        """Note that a job was run."""
+        self.session.saved_revision = job.revision
+        if not self.session.unsaved:
+            self.journal.mark_saved()
+        self.session.changed.emit()
+
+    def restore(self) -> None:
+        """Take up the work that a crash left behind; it can be undone."""
+        if self.recovered is None:
+            message = "there is no unsaved work to restore."
+            raise InputError(message)
+        edit = self.recovered.edit(self.session.labels)
+        self.session.restore(self.recovered.document, edit)
+        self.journal.flush()
+        self.forget_recovered()
+
+    def forget_recovered(self) -> None:
+        """Delete the work that a crash left behind."""
+        if self.recovered is not None:
+            self.recovered.discard()
+            self.recovered = None
+
+    def close(self, reason: str = "") -> None:
+        """End it; labels stay in the viewer, unsaved work stays in the journal."""
+        if not self.closed:
+            self.closed = True
+            self.ended.emit(reason)
+            self.link.close()
+            self.journal.close(keep=self.session.unsaved)
+            annotations_of(self.viewer).pop(id(self.image), None)
+
+    def _prompts(self) -> Any:
+        plane = self.session.plane
+        if plane is None:
+            message = "no slice is shown; switch the viewer to 2D, or use go_to."
+            raise InputError(message)
+        return self.session.document.prompts(plane)
+
+    def _set(self, **changes: Any) -> None:
+        from dataclasses import replace
+
+        self.session.set_prompts(replace(self._prompts(), **changes))
+
+    def _lose(self, layer: str) -> None:
+        self.close(
+            f"The session ended, since its layer '{layer}' was removed. What was not saved is "
+            "offered again when a session on the image begins."
+        )
+
+    def _remember(self, error: SamriError) -> None:
+        self._error = error
+
+    def _pump_queue(self, seconds: float) -> None:
+        try:
+            self.receive(self.engine.events.get(timeout=seconds))
+        except Empty:
+            return
+
+
+def _as_drawn(*values: float) -> tuple[float, ...]:
+    """Return coordinates as napari's layers keep them, in single precision."""
+    return tuple(float(np.float32(value)) for value in values)
+
+
+def _point(x: float, y: float, positive: bool) -> Point:
+    x, y = _as_drawn(x, y)
+    return Point(x, y, positive)
+
+
+_open: WeakKeyDictionary[Any, dict[int, Annotation]] = WeakKeyDictionary()
+
+
+def annotations_of(viewer: ViewerModel) -> dict[int, Annotation]:
+    """Return the open annotations of a viewer, by the id of their image layer."""
+    return _open.setdefault(viewer, {})

@@ -1,0 +1,140 @@
+"""The layers that a session lives in: labels, preview, shapes and points."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.utils import DirectLabelColormap
+
+from napari_samri._napari.drawing import POSITIVE, set_new_items
+from napari_samri._napari.layers import AXES, METADATA_KEY, reference_of
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer, Points, Shapes
+    from numpy.typing import NDArray
+
+    from napari_samri.geometry import Plane
+    from napari_samri.session.labels import LabelTable
+    from napari_samri.session.request import Preview
+
+    Array = NDArray[Any]
+
+PREVIEW_COLOUR = "#00e5ff"
+
+
+class Canvas:
+    """Makes, fills and removes the layers of a session; computes nothing.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or ViewerModel
+    image : napari.layers.Image
+    labels : napari.layers.Labels, optional
+        Layer to go on with; a new one if left out.
+    """
+
+    def __init__(self, viewer: ViewerModel, image: Image, labels: Labels | None = None) -> None:
+        self.viewer = viewer
+        self.image = image
+        options = _options_like(image)
+        shape = tuple(image.data.shape)
+        self.labels = labels or viewer.add_labels(
+            np.zeros(shape, np.uint16), name=f"{image.name} labels", opacity=0.6, **options
+        )
+        self.preview = viewer.add_labels(
+            np.zeros(shape, np.uint8),
+            name=f"{image.name} preview",
+            colormap=DirectLabelColormap(
+                color_dict={None: "transparent", 0: "transparent", 1: PREVIEW_COLOUR}
+            ),
+            opacity=0.5,
+            **options,
+        )
+        self.shapes: Shapes = viewer.add_shapes(
+            None,
+            ndim=image.ndim,
+            name=f"{image.name} boxes",
+            face_color="transparent",
+            edge_width=1,
+            features=_no_items(),
+            **options,
+        )
+        self.points: Points = viewer.add_points(
+            None,
+            ndim=image.ndim,
+            name=f"{image.name} points",
+            size=5,
+            canvas_size_limits=(8, 14),
+            border_color="white",
+            features=_no_items(),
+            **options,
+        )
+        for layer in (self.shapes, self.points):
+            set_new_items(layer, POSITIVE, 0)
+        self._painted: Plane | None = None
+
+    @property
+    def temporary(self) -> tuple[Layer, ...]:
+        """The layers that go when the session is closed."""
+        return (self.preview, self.shapes, self.points)
+
+    @property
+    def prompts(self) -> tuple[Shapes, Points]:
+        """The layers that prompts are drawn on."""
+        return (self.shapes, self.points)
+
+    def show_preview(self, preview: Preview | None) -> None:
+        """Show a mask on its plane, and nothing elsewhere."""
+        data = self.preview.data
+        if self._painted is not None:
+            _plane_view(data, self._painted)[:] = 0
+        self._painted = preview.request.plane if preview is not None else None
+        if preview is not None:
+            _plane_view(data, preview.request.plane)[:] = preview.mask
+        self.preview.refresh()
+
+    def show_table(self, table: LabelTable) -> None:
+        """Give labels their colours, and select the active one."""
+        colours: dict[int | None, Any] = {entry.id: entry.colour for entry in table}
+        self.labels.colormap = DirectLabelColormap(
+            color_dict={None: "gray", 0: "transparent", **colours}
+        )
+        self.labels.selected_label = table.active
+
+    def remove(self) -> None:
+        """Remove the temporary layers; labels stay."""
+        for layer in self.temporary:
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
+
+
+def _plane_view(array: Array, plane: Plane) -> Array:
+    if array.ndim == 2:
+        return array
+    block = array[plane.time] if array.ndim == 4 else array
+    return np.moveaxis(block, plane.axis, 0)[plane.index]
+
+
+def _options_like(image: Image) -> dict[str, Any]:
+    """Return where an image lies in the world: the same for all layers on it."""
+    reference = reference_of(image.metadata)
+    options: dict[str, Any] = {
+        "scale": image.scale,
+        "translate": image.translate,
+        "rotate": image.rotate,
+        "shear": image.shear,
+        "units": image.units,
+        "axis_labels": image.axis_labels if reference else _axis_labels(image.ndim),
+        "metadata": {METADATA_KEY: reference} if reference else {},
+    }
+    return options
+
+
+def _axis_labels(ndim: int) -> tuple[str, ...]:
+    return (("time", *AXES) if ndim == 4 else AXES[-min(ndim, 3) :])[-ndim:]
+
+
+def _no_items() -> dict[str, Any]:
+    return {"sign": np.empty(0, object), "axis": np.empty(0, np.int64)}

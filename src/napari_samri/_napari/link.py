@@ -1,0 +1,238 @@
+"""A session in a viewer: what is drawn and looked at becomes intents, and state becomes layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+
+from napari_samri._napari.canvas import Canvas
+from napari_samri._napari.connections import Connections
+from napari_samri._napari.drawing import (
+    NEGATIVE,
+    POSITIVE,
+    SIGN_COLOURS,
+    read_drawn,
+    set_new_items,
+    write_drawn,
+)
+from napari_samri._napari.layers import reference_of, volume_of
+from napari_samri._napari.planes import show_plane, shown_plane
+from napari_samri.errors import SamriError
+from napari_samri.prompts import PromptSet
+from napari_samri.session.session import Session
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+    from numpy.typing import NDArray
+
+    from napari_samri.geometry import Plane
+    from napari_samri.session.edits import Edit
+    from napari_samri.session.request import Preview
+    from napari_samri.session.service import MaskService
+
+    Array = NDArray[Any]
+
+# Layer events that say that something is now as the user wants it.
+_DONE = frozenset({"added", "changed", "removed"})
+
+
+class SessionLink:
+    """Connects a `Session` with the layers of a viewer, until it is closed.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or ViewerModel
+    image : napari.layers.Image
+    service : MaskService
+        On the image's volume.
+    labels : napari.layers.Labels, optional
+        Labels to go on with.
+
+    Raises
+    ------
+    InputError, GeometryError
+        If the image or the labels cannot be used; no layer was added then.
+    """
+
+    lost = Signal(str)  # name of a layer that was removed and that a session cannot do without
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        image: Image,
+        service: MaskService,
+        labels: Labels | None = None,
+    ) -> None:
+        self.viewer = viewer
+        existing = None if labels is None else np.array(labels.data)
+        self.session = Session(service.volume, service, existing)
+        self.session.grid_is_known = reference_of(image.metadata) is not None
+        self.canvas = Canvas(viewer, image, labels)
+        if labels is not None:
+            labels.data = existing.copy() if existing is not None else labels.data
+        self._connections = Connections()
+        self._table: object = None
+        self._drawn: object = None
+        self._connect()
+        self._follow_document()
+        self._follow_view()
+
+    @property
+    def sign(self) -> str:
+        """Sign of the points and scribbles that are drawn next."""
+        return str(self.canvas.points.feature_defaults.iloc[0]["sign"])
+
+    def set_sign(self, sign: str) -> None:
+        """Draw positive or negative points from now on; selected points change too."""
+        points = self.canvas.points
+        selected = sorted(points.selected_data)
+        axis = int(points.feature_defaults.iloc[0]["axis"])
+        with self._connections.muted():
+            if selected:
+                features = points.features.copy()
+                features.loc[selected, "sign"] = sign
+                points.features = features
+                colours = points.face_color.copy()
+                colours[selected] = _rgba(SIGN_COLOURS[sign])
+                points.face_color = colours
+            for layer in self.canvas.prompts:
+                set_new_items(layer, sign, axis)
+        if selected:
+            self._read_prompts()
+
+    def toggle_sign(self) -> None:
+        """Go from positive to negative prompts, or back."""
+        self.set_sign(NEGATIVE if self.sign == POSITIVE else POSITIVE)
+
+    def close(self) -> None:
+        """Disconnect everything, stop the engine, remove what was temporary; labels stay."""
+        self._connections.close()
+        self.session.close()
+        self.canvas.remove()
+
+    def _connect(self) -> None:
+        add, session, canvas = self._connections.add, self.session, self.canvas
+        for name in ("current_step", "order", "ndisplay"):
+            add(getattr(self.viewer.dims.events, name), lambda *_: self._follow_view())
+        for layer in canvas.prompts:
+            add(layer.events.data, self._on_drawn)
+        add(canvas.labels.events.paint, lambda *_: self._read_paint())
+        add(canvas.labels.events.selected_label, lambda *_: self._read_active())
+        add(self.viewer.layers.events.removed, lambda event: self._lose(event.value))
+        add(canvas.image.events.data, lambda *_: self._read_image())
+        add(session.changed, self._follow_document)
+        add(session.previewed, self._show_preview)
+        add(session.labels_changed, self._show_labels)
+        add(session.revealed, self._show_plane)
+
+    def _attempt(self, action: Any, *arguments: Any) -> bool:
+        """Do what the user meant; tell of an error and put the layers back as they were."""
+        try:
+            action(*arguments)
+        except SamriError as error:
+            self._drawn = None
+            self._follow_document()
+            self.session.failed.emit(error)
+            return False
+        return True
+
+    # From the viewer
+
+    def _follow_view(self) -> None:
+        plane = shown_plane(self.viewer, self.canvas.image)
+        if plane is not None and plane.axis != self._axis():
+            with self._connections.muted():
+                for layer in self.canvas.prompts:
+                    set_new_items(layer, self.sign, plane.axis)
+        self._attempt(self.session.look_at, plane)
+
+    def _axis(self) -> int:
+        return int(self.canvas.points.feature_defaults.iloc[0]["axis"])
+
+    def _on_drawn(self, event: Any) -> None:
+        action = getattr(event.action, "value", event.action)
+        if action in _DONE:
+            self._read_prompts()
+
+    def _read_prompts(self) -> None:
+        drawn = read_drawn(*self.canvas.prompts)
+        known = self.session.document.drawn
+        for plane in sorted({*drawn, *known}, key=str):
+            prompts = drawn.get(plane, PromptSet())
+            if not self._attempt(self.session.set_prompts, prompts, plane):
+                return
+        self._drawn = self.session.document.drawn
+
+    def _read_paint(self) -> None:
+        where = self._painted_voxels()
+        if len(where[0]):
+            self._attempt(self.session.paint, where, self.canvas.labels.data[where])
+
+    def _painted_voxels(self) -> tuple[Array, ...]:
+        """Return where the layer differs from the session, looking no further than needed."""
+        shown, kept = self.canvas.labels.data, self.session.labels
+        plane = self.session.plane
+        if plane is None or self.canvas.labels.n_edit_dimensions > 2 or shown.ndim == 2:
+            return np.nonzero(shown != kept)
+        block: tuple[Any, ...] = (slice(None),) * plane.axis + (
+            slice(plane.index, plane.index + 1),
+        )
+        if shown.ndim == 4:
+            block = (slice(plane.time, (plane.time or 0) + 1), *block)
+        starts = [part.start or 0 for part in block] + [0] * (shown.ndim - len(block))
+        local = np.nonzero(shown[block] != kept[block])
+        return tuple(index + start for index, start in zip(local, starts, strict=True))
+
+    def _read_active(self) -> None:
+        label = int(self.canvas.labels.selected_label)
+        if label > 0:
+            self._attempt(self.session.activate, label)
+
+    def _lose(self, layer: Layer) -> None:
+        canvas = self.canvas
+        if layer in (canvas.image, canvas.labels, *canvas.temporary):
+            self.lost.emit(layer.name)
+
+    def _read_image(self) -> None:
+        def change() -> None:
+            self.session.change_image(volume_of(self.canvas.image))
+
+        self._attempt(change)
+
+    # To the viewer
+
+    def _follow_document(self) -> None:
+        document = self.session.document
+        with self._connections.muted():
+            if document.drawn is not self._drawn:
+                self._drawn = document.drawn
+                if read_drawn(*self.canvas.prompts) != document.drawn:
+                    write_drawn(*self.canvas.prompts, document.drawn)
+            if document.table is not self._table:
+                self._table = document.table
+                self.canvas.show_table(document.table)
+
+    def _show_preview(self, preview: Preview | None) -> None:
+        self.canvas.show_preview(preview)
+
+    def _show_labels(self, edit: Edit | None) -> None:
+        layer, kept = self.canvas.labels, self.session.labels
+        if edit is None:
+            layer.data[:] = kept
+        else:
+            where = np.unravel_index(edit.where, kept.shape)
+            layer.data[where] = kept[where]
+        layer.refresh()
+
+    def _show_plane(self, plane: Plane) -> None:
+        with self._connections.muted():
+            show_plane(self.viewer, self.canvas.image, plane)
+
+
+def _rgba(colour: str) -> tuple[float, float, float, float]:
+    digits = colour.removeprefix("#")
+    red, green, blue = (int(digits[start : start + 2], 16) / 255 for start in (0, 2, 4))
+    return red, green, blue, 1.0

@@ -1,0 +1,98 @@
+"""Which model to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QLabel,
+    QPushButton,
+    QSizePolicy,
+    QWidget,
+)
+
+from napari_samri.zoo import known_models
+from napari_samri.zoo.download import local_path, models_dir
+
+if TYPE_CHECKING:
+    from napari_samri.segment.protocol import ModelInfo
+    from napari_samri.zoo import ModelSpec
+
+FILES = "Checkpoints (*.pth *.pt *.safetensors)"
+
+
+class ModelPanel(QWidget):
+    """The catalogue, a button for files, and what runs now."""
+
+    chosen = Signal(str)  # id or path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models = QComboBox()
+        self.models.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        for spec in known_models().values():
+            if spec.available:
+                self._add(spec.id, f"{spec.title}{_state(spec)}", _hint(spec))
+        self.models.activated.connect(lambda index: self.chosen.emit(self.models.itemData(index)))
+        self.browse = QPushButton("Browse…")
+        self.browse.setToolTip("Use a checkpoint file: .pth, .pt or .safetensors")
+        self.browse.clicked.connect(self._browse)
+        self.status = QLabel("")
+        self.status.setWordWrap(True)
+        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(QLabel("Model"), 0, 0)
+        layout.addWidget(self.models, 0, 1)
+        layout.addWidget(self.browse, 0, 2)
+        layout.addWidget(self.status, 1, 0, 1, 3)
+        layout.setColumnStretch(1, 1)
+
+    def show_model(self, model: str) -> None:
+        """Select a model, by id or path; emits nothing."""
+        index = self.models.findData(model)
+        if index < 0:
+            self._add(model, Path(model).name, model)
+            index = self.models.count() - 1
+        self.models.setCurrentIndex(index)
+
+    def show_info(self, info: ModelInfo) -> None:
+        """Say what runs, and where."""
+        self.status.setText(f"{info.title} on {info.device}. {info.description}")
+
+    def _add(self, model: str, title: str, hint: str) -> None:
+        self.models.addItem(title, model)
+        self.models.setItemData(self.models.count() - 1, hint, _tool_tip_role())
+
+    def _browse(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, "Choose a checkpoint", str(models_dir()), FILES)
+        if path:
+            self.show_model(path)
+            self.chosen.emit(path)
+
+
+def _state(spec: ModelSpec) -> str:
+    if spec.download is None or local_path(spec) is not None:
+        return ""
+    return " (download)" if spec.download.url else " (get by hand)"
+
+
+def _hint(spec: ModelSpec) -> str:
+    if spec.download is None or local_path(spec) is not None:
+        return spec.description
+    where = models_dir() / spec.download.filename
+    source = spec.download.url or spec.download.page or "its publisher"
+    return f"{spec.description}\nWithout a network: get it from {source}\nand put it at {where}"
+
+
+def _tool_tip_role() -> int:
+    from qtpy.QtCore import Qt
+
+    return int(Qt.ItemDataRole.ToolTipRole)

@@ -1,0 +1,68 @@
+"""Events of a session's engine, brought to the window's thread by a napari thread worker."""
+
+from __future__ import annotations
+
+import time
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+from napari.qt.threading import thread_worker
+from qtpy.QtCore import QEventLoop
+from qtpy.QtWidgets import QApplication
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from queue import SimpleQueue
+
+    from napari_samri._napari.annotation import Annotation
+
+# How long a worker may take to notice that it should stop.
+_POLL_SECONDS = 0.2
+
+
+def relay_events(annotation: Annotation) -> Any:
+    """Start a worker that hands events to an annotation until its engine is closed."""
+    worker = thread_worker(_events)(annotation.engine.events)
+    worker.yielded.connect(annotation.receive)
+    worker.start()
+    annotation.pump = _let_run
+    QApplication.instance().aboutToQuit.connect(annotation.close)
+    return worker
+
+
+def run_elsewhere(
+    work: Callable[[], Any],
+    done: Callable[[Any], None],
+    failed: Callable[[Exception], None],
+) -> Any:
+    """Run a function on another thread; `done` or `failed` is called on this one."""
+
+    def steps() -> Iterator[None]:
+        yield
+        return work()  # a generator, so that napari can abort it before it begins
+
+    worker = thread_worker(steps)()
+    worker.returned.connect(done)
+    worker.errored.connect(failed)
+    worker.start()
+    return worker
+
+
+def _events(queue: SimpleQueue[Any]) -> Iterator[Any]:
+    while True:
+        try:
+            event = queue.get(timeout=_POLL_SECONDS)
+        except Empty:
+            yield None  # here a worker can be stopped
+            continue
+        if event is None:
+            return
+        yield event
+
+
+def _let_run(seconds: float) -> None:
+    """Let the event loop run for a while, as waiting in a window's thread has to."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 10)
+        time.sleep(0.002)

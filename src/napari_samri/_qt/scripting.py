@@ -1,0 +1,70 @@
+"""Sessions from napari's console, scripts and notebooks, with a window or without one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_samri._napari.annotation import Annotation, annotations_of
+from napari_samri.session.settings import read_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
+
+def start_session(
+    viewer: ViewerModel,
+    image_layer: Image,
+    model: str | Path = "starter",
+    *,
+    device: str = "auto",
+    family: str | None = None,
+    labels_layer: Labels | None = None,
+) -> Annotation:
+    """Annotate an image in a viewer: what the Segment widget does, from Python.
+
+    If the widget has a session on this image already, that one is returned.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or napari.components.ViewerModel
+    image_layer : napari.layers.Image
+    model : str or path
+        Id of a known model, or a checkpoint file.
+    device : str
+        ``auto`` or a device's name.
+    family : str, optional
+        Preprocessing of a checkpoint given by path.
+    labels_layer : napari.layers.Labels, optional
+        Labels to go on with; else a new layer is made.
+
+    Returns
+    -------
+    Annotation
+        The model loads in the background: `Annotation.wait` waits for it.
+
+    Raises
+    ------
+    InputError, GeometryError
+        If the image or the labels cannot be used; nothing was added to the viewer.
+    """
+    annotation = annotations_of(viewer).get(id(image_layer))
+    if annotation is None:
+        annotation = _open(viewer, image_layer, labels_layer)
+    annotation.use_model(str(model), device=device, family=family)
+    return annotation
+
+
+def _open(viewer: ViewerModel, image: Image, labels: Labels | None) -> Annotation:
+    settings = read_settings()
+    if hasattr(viewer, "window"):
+        from napari_samri._qt.start import open_annotation
+
+        return open_annotation(viewer, image, settings, labels)
+    annotation = Annotation(
+        viewer, image, labels, ahead=settings.prefetch_slices, autosave=settings.autosave
+    )
+    annotations_of(viewer)[id(image)] = annotation
+    return annotation

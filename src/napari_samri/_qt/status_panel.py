@@ -1,0 +1,71 @@
+"""What goes on, how to stop it, and work that a crash left behind."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
+
+if TYPE_CHECKING:
+    from napari_samri.session.service import Activity
+
+_STEPS = 1000
+
+
+class StatusPanel(QWidget):
+    """A progress bar with Cancel, and a banner for work found."""
+
+    cancel_clicked = Signal()
+    restore_clicked = Signal()
+    discard_clicked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.banner = QLabel()
+        self.banner.setWordWrap(True)
+        self.restore = QPushButton("Restore")
+        self.restore.setToolTip("Take up the labels and prompts that were not saved")
+        self.discard = QPushButton("Discard")
+        self.discard.setToolTip("Delete that work for good")
+        self.text = QLabel("")
+        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(12)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop loading, encoding and embedding ahead")
+        self.restore.clicked.connect(self.restore_clicked)
+        self.discard.clicked.connect(self.discard_clicked)
+        self.cancel.clicked.connect(self.cancel_clicked)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.banner, 0, 0, 1, 3)
+        layout.addWidget(self.restore, 1, 0)
+        layout.addWidget(self.discard, 1, 1)
+        layout.addWidget(self.text, 2, 0, 1, 3)
+        layout.addWidget(self.bar, 3, 0, 1, 2)
+        layout.addWidget(self.cancel, 3, 2)
+        self.show_activity(None)
+        self.show_recovered(None)
+
+    def show_activity(self, activity: Activity | None) -> None:
+        """Show what goes on, or that nothing does; the room it takes stays the same."""
+        self.cancel.setEnabled(activity is not None)
+        self.text.setText(activity.text if activity is not None else "")
+        known = activity is not None and activity.total > 0
+        # A bar without a maximum moves by itself.
+        self.bar.setMaximum(0 if activity is not None and not known else _STEPS)
+        if activity is not None and known:
+            self.bar.setValue(round(_STEPS * activity.done / activity.total))
+        else:
+            self.bar.setValue(0)
+
+    def show_recovered(self, seconds: float | None) -> None:
+        """Offer unsaved work, written at a time in seconds since 1970, or nothing."""
+        for widget in (self.banner, self.restore, self.discard):
+            widget.setVisible(seconds is not None)
+        if seconds is not None:
+            when = time.strftime("%d %b %Y, %H:%M", time.localtime(seconds))
+            self.banner.setText(f"Unsaved work of {when} on this image was found.")
