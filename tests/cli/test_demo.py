@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from napari_samri.cli import demo, main
+from napari_samri.io import template as template_module
+from napari_samri.io.template import template_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +25,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "results"
     assert main(["demo", "--out", str(out), "--no-viewer"]) == 0
     labels = nib.load(out / "labels.nii.gz")
-    template = nib.load(demo.template_folder() / demo.FILES.format("t1"))
+    template = nib.load(template_file())
     assert labels.shape == template.shape
     np.testing.assert_array_equal(labels.affine, template.affine)
     found = np.unique(np.asarray(labels.dataobj))
@@ -44,7 +46,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_nilearn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(demo, "find_spec", lambda _: None)
+    monkeypatch.setattr(template_module, "find_spec", lambda _: None)
     assert main(["demo", "--out", str(tmp_path / "none")]) == 2
     assert "napari-samri[demo]" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()

@@ -6,12 +6,10 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.cli.console import say
-from napari_samri.errors import InputError
 from napari_samri.prompts import SliceRequest
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
     BoolArray = NDArray[np.bool_]
 
-FILES = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
 TISSUE_THRESHOLD = 127  # half of a tissue map's 255
 LABELS_FILE = "labels.nii.gz"
 
@@ -92,11 +89,11 @@ def run(options: argparse.Namespace) -> None:
     from napari_samri.cli.overlay import picture, save_picture
     from napari_samri.io import load_volume, save_labels
     from napari_samri.io.atomic import make_folder
+    from napari_samri.io.template import template_file
     from napari_samri.segment.predictor import load_predictor
     from napari_samri.segment.slices import paint_labels, segment_slices
 
-    folder = template_folder()
-    template = folder / FILES.format("t1")
+    template = template_file()
     volume = load_volume(template)
     make_folder(options.out)
     predictor = load_predictor(options.model)
@@ -105,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
     save_labels(options.out / LABELS_FILE, paint_labels(volume, masks), volume)
     rows = []
     for number, (task, mask) in enumerate(zip(TASKS, masks, strict=True), start=1):
-        score = dice(mask.mask, mask.plane.extract(_truth(task, volume, folder)) > 0)
+        score = dice(mask.mask, mask.plane.extract(_truth(task, volume)) > 0)
         rows.append(f"{score:.3f}  {task.name}")
         save_picture(options.out / f"slice-{number}.png", picture(volume, [mask]))
     sys.stdout.write("Dice against the template's own masks\n" + "\n".join(rows) + "\n")
@@ -114,40 +111,22 @@ def run(options: argparse.Namespace) -> None:
         _open_viewer(template, options.out / LABELS_FILE)
 
 
-def template_folder() -> Path:
-    """Return the folder of nilearn's template files, without importing nilearn.
-
-    Raises
-    ------
-    InputError
-        If nilearn or its files are not there.
-    """
-    spec = find_spec("nilearn")
-    folder = Path(spec.origin).parent / "datasets" / "data" if spec and spec.origin else None
-    if folder is None or not (folder / FILES.format("t1")).is_file():
-        message = (
-            "the MNI152 template was not found; expected the package nilearn, which carries "
-            'it. Install it with: python -m pip install "napari-samri[demo]"'
-        )
-        raise InputError(message)
-    return folder
-
-
 def dice(mask: BoolArray, truth: BoolArray) -> float:
     """Return the Dice coefficient of two masks; 1 if both are empty."""
     total = int(mask.sum() + truth.sum())
     return 2 * int((mask & truth).sum()) / total if total else 1.0
 
 
-def _truth(task: Task, volume: Volume, folder: Path) -> Volume:
+def _truth(task: Task, volume: Volume) -> Volume:
     """Return the mask of a task on the template's grid: the brain itself, or a tissue map."""
     from dataclasses import replace
 
     from napari_samri.io import load_volume
+    from napari_samri.io.template import template_file
 
     if task.truth == "brain":
         return replace(volume, array=volume.array > 0)
-    tissue = load_volume(folder / FILES.format(task.truth))
+    tissue = load_volume(template_file(task.truth))
     return replace(tissue, array=tissue.array > TISSUE_THRESHOLD)
 
 
