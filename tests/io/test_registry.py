@@ -11,7 +11,7 @@ import pytest
 from napari_samri import Volume, load_volume
 from napari_samri.errors import InputError
 from napari_samri.geometry import Grid
-from napari_samri.io import register_reader, registry
+from napari_samri.io import can_read, register_reader, registry
 
 
 class ToyReader:
@@ -86,3 +86,18 @@ def test_a_file_taken_for_a_folder_is_an_input_error(tmp_path):
 def _write(path, content):
     path.write_bytes(content)
     return path
+
+
+@pytest.mark.usefixtures("_toys")
+def test_can_read_asks_the_readers(tmp_path):
+    assert can_read(_write(tmp_path / "a", b"TOY" + bytes(24)))
+    assert can_read(str(_write(tmp_path / "a.nii", b"anything, so that it can be refused")))
+    assert can_read(_write(tmp_path / "b.nii.gz", b"\x1f\x8b damaged"))
+    assert not can_read(_write(tmp_path / "a.txt", b"something else"))
+    assert not can_read(_write(tmp_path / "a.gz", b"\x1f\x8b damaged"))
+    assert not can_read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["missing.nii", "a\0b.nii", "~nobody-here/a.nii", "x" * 300])
+def test_can_read_never_raises(name):
+    assert not can_read(name)

@@ -19,7 +19,7 @@ import numpy as np
 
 from napari_samri.errors import GeometryError, InputError
 from napari_samri.geometry import Volume
-from napari_samri.io.dicom_scan import SliceFile, has_dicom_magic, scan_folder
+from napari_samri.io.dicom_scan import SliceFile, has_dicom_magic, may_hold_dicom, scan_folder
 from napari_samri.io.nifti import NiftiReader
 from napari_samri.io.nifti_header import MAX_BYTES
 
@@ -39,8 +39,8 @@ class DicomReader:
     format_name: str = "a folder of DICOM files"
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        """Take folders, and single DICOM files to say that their folder is wanted."""
-        return path.is_dir() or has_dicom_magic(head)
+        """Take folders of DICOM, and single DICOM files to say that their folder is wanted."""
+        return has_dicom_magic(head) or may_hold_dicom(path)
 
     def read(self, path: Path, max_voxels: int | None = None) -> Volume:
         """Read the folder's series and return it in display order.

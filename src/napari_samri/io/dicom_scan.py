@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 import warnings
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _MAGIC, _MAGIC_OFFSET = b"DICM", 128
 _SUFFIXES = {".dcm", ".dicom", ".ima"}
+_FILES_LOOKED_AT = 500
 _INTEGERS = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel")
 _VECTORS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
@@ -56,6 +58,37 @@ class SliceFile:
 def has_dicom_magic(head: bytes) -> bool:
     """Tell whether a file's first bytes are those of a DICOM file."""
     return head[_MAGIC_OFFSET : _MAGIC_OFFSET + len(_MAGIC)] == _MAGIC
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Tell whether a file begins as DICOM files do; False if it cannot be read."""
+    if not os.path.isfile(path):  # a pipe, for one, would be waited for
+        return False
+    try:
+        with path.open("rb") as file:
+            return has_dicom_magic(file.read(_MAGIC_OFFSET + len(_MAGIC)))
+    except OSError:
+        return False
+
+
+def may_hold_dicom(path: Path) -> bool:
+    """Tell, from its first files, whether a path is a folder that may hold DICOM.
+
+    A folder that cannot be listed, or whose first files are all something else while there
+    are more, may: `scan_folder` finds out.
+    """
+    if not os.path.isdir(path):  # which, unlike Path.is_dir, raises for no path whatever
+        return False
+    try:
+        files = (file for file in path.iterdir() if not file.name.startswith("."))
+        for count, file in enumerate(files):
+            if count == _FILES_LOOKED_AT:
+                return True
+            if file.suffix.lower() in _SUFFIXES or is_dicom_file(file):
+                return True
+    except OSError:
+        return True
+    return False
 
 
 def scan_folder(folder: Path) -> list[SliceFile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".nii", ".nii.gz")
 MAX_LABEL = np.iinfo(np.uint16).max
 _NIFTI2_BYTES = 540
+_LABEL_INTENT = 1002
+_LABEL_NAME = re.compile(r"(^|[_-])(dseg|mask|seg|labels?)\.nii(\.gz)?$", re.IGNORECASE)
 # What NIfTI-1 and -2 headers say about where voxels lie, and in which order they were scanned.
 _GEOMETRY = (
     "dim_info",
@@ -86,6 +89,20 @@ def save_labels(path: Path | str, labels: ArrayLike, volume: Volume) -> None:
         _verify(temporary, stored, path)
 
 
+def holds_labels(volume: Volume) -> bool:
+    """Tell whether a volume that was read is one of labels, not of grey values.
+
+    It is if its voxels are integers and its header says so (NIfTI's intent "label"), or its
+    file's name, by ending in ``_dseg``, ``_mask``, ``_seg``, ``_label`` or ``_labels``.
+    """
+    grid = volume.grid
+    if volume.array.dtype.kind not in "iu":
+        return False
+    if grid.header and int(_header(grid)["intent_code"]) == _LABEL_INTENT:
+        return True
+    return grid.path is not None and _LABEL_NAME.search(grid.path.name) is not None
+
+
 def label_image(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nifti1Image:
     """Return labels in stored order as an image with the geometry of a grid's own header.
 
@@ -94,13 +111,21 @@ def label_image(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nif
     """
     if not grid.header:
         return _image_by_affine(stored, grid)
-    kind = nib.Nifti2Image if len(grid.header) == _NIFTI2_BYTES else nib.Nifti1Image
-    source = kind.header_class(grid.header, check=False)
+    kind = _kind(grid)
+    source = _header(grid)
     header = kind.header_class(endianness=source.endianness)
     image = kind(stored, None, _as_labels(header, stored))
     for name in _GEOMETRY:
         image.header[name] = source[name]
     return image
+
+
+def _kind(grid: Grid) -> type[nib.Nifti1Image]:
+    return nib.Nifti2Image if len(grid.header) == _NIFTI2_BYTES else nib.Nifti1Image
+
+
+def _header(grid: Grid) -> nib.Nifti1Header:
+    return _kind(grid).header_class(grid.header, check=False)
 
 
 def _image_by_affine(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nifti1Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ class NiftiReader:
 
 
 def _is_named_nifti(path: Path) -> bool:
-    return path.is_file() and path.name.lower().endswith((".nii", ".nii.gz"))
+    # os.path.isfile, unlike Path.is_file, raises for no path whatever
+    return path.name.lower().endswith((".nii", ".nii.gz")) and os.path.isfile(path)
 
 
 def _read_file(path: Path, max_voxels: int | None) -> tuple[nib.Nifti1Header, bytes]:

@@ -30,7 +30,7 @@ class VolumeReader(Protocol):
         """Tell from the first bytes (and the name) whether this reader is the one.
 
         `head` holds the first 1024 bytes, unpacked if the file is gzipped; it is empty for
-        folders. Must be quick and must not raise.
+        folders, and for files that cannot be read. Must be quick and must not raise.
         """
 
     def read(self, path: Path, max_voxels: int | None) -> Volume:
@@ -76,8 +76,25 @@ def load_volume(path: Path | str, *, max_voxels: int | None = None) -> Volume:
         if reader.accepts(path, head):
             return reader.read(path, max_voxels)
     formats = "; ".join(reader.format_name for reader in _readers)
-    message = f"{path}: {looks_like(head)}; expected one of: {formats}."
+    found = "the folder holds no DICOM images" if path.is_dir() else looks_like(head)
+    message = f"{path}: {found}; expected one of: {formats}."
     raise InputError(message)
+
+
+def can_read(path: Path | str) -> bool:
+    """Tell whether a file or folder is worth a try by `load_volume`, without reading it.
+
+    Never raises. What is only named like an image, such as a web page that was saved as
+    ``.nii.gz``, is worth a try too: `load_volume` says what is wrong with it.
+    """
+    try:
+        path = Path(path).expanduser()
+        head = _head(path)
+    except InputError:
+        head = b""  # damaged, but perhaps named like an image
+    except RuntimeError:  # the home folder of a user that is not there
+        return False
+    return any(reader.accepts(Path(path), head) for reader in _readers)
 
 
 def _head(path: Path) -> bytes:
