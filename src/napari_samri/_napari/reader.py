@@ -1,0 +1,82 @@
+"""Volumes in: the one reader that napari asks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samri._napari.layers import layer_options, volume_name
+from napari_samri.io import can_read, holds_labels, is_dicom_file, load_volume
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_samri.geometry import Volume
+
+    Array = NDArray[Any]
+    LayerData = tuple[Array, dict[str, Any], str]
+    PathOrPaths = str | list[str]
+
+PERCENTILES = (0.5, 99.5)
+SAMPLE_VOXELS = 200_000
+
+
+def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | None:
+    """Return what opens these paths, or None if one of them is not ours.
+
+    Parameters
+    ----------
+    path : str or list of str
+        A list is what napari gives for files that are to be opened as a stack.
+    """
+    sources = _sources(path)
+    return read_layers if sources and all(map(can_read, sources)) else None
+
+
+def read_layers(path: PathOrPaths) -> list[LayerData]:
+    """Return the data, options and type of one layer per volume.
+
+    Raises
+    ------
+    InputError, GeometryError
+        If a file is damaged, no image, too large, or its geometry makes no sense.
+    """
+    return [layer_data(load_volume(source)) for source in _sources(path)]
+
+
+def layer_data(volume: Volume) -> LayerData:
+    """Return the data, options and type of a volume's layer.
+
+    Labels are a copy, because a volume is read-only and labels are there to be painted on.
+    """
+    options = layer_options(volume, volume_name(volume))
+    if holds_labels(volume):
+        return np.array(volume.array, order="C"), options, "labels"
+    options["contrast_limits"] = contrast_limits(volume.array)
+    return volume.array, options, "image"
+
+
+def contrast_limits(array: Array) -> tuple[float, float]:
+    """Return the grey values to show as black and white: two different, finite numbers.
+
+    Percentiles of about `SAMPLE_VOXELS` voxels on a coarser grid. Where these are one value,
+    as in a mask of a small object, all voxels count; a constant image gets a range of 1.
+    """
+    step = max(1, round((array.size / SAMPLE_VOXELS) ** (1 / array.ndim)))
+    sample = array[(slice(None, None, step),) * array.ndim].astype(np.float64)
+    low, high = np.percentile(sample, PERCENTILES).tolist()
+    if low == high:
+        low, high = float(array.min()), float(array.max())
+    return (low, high) if low < high else (low, low + 1)
+
+
+def _sources(path: PathOrPaths) -> list[Path]:
+    """Return the files and folders to load; of a list, DICOM files stand for their folder."""
+    if isinstance(path, str):
+        return [Path(path)]
+    files = [Path(name) for name in path]
+    return list(dict.fromkeys(file.parent if is_dicom_file(file) else file for file in files))
