@@ -26,6 +26,7 @@ PACKAGES = {
     "libxcb-icccm4": "libxcb-icccm.so.4",
     "libxcb-keysyms1": "libxcb-keysyms.so.1",
     "libxcb-shape0": "libxcb-shape.so.0",
+    "libxcb-xinerama0": "libxcb-xinerama.so.0",  # PyQt5, which napari[all] means up to 0.6
 }
 
 
