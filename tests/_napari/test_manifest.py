@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -113,7 +112,11 @@ def test_napari_makes_settings_of_it() -> None:
         model.segment.prefetch_slices = 65
 
 
-@pytest.mark.skipif(find_spec("napari_samri._qt") is None, reason="the widget is not there yet")
 def test_the_widget_is_found(manifest: PluginManifest) -> None:
+    from npe2.manifest.utils import import_python_name
+
     [widget] = manifest.contributions.widgets
     assert (widget.command, widget.display_name) == ("napari-samri.segment", "Segment")
+    pytest.importorskip("qtpy.QtWidgets", reason="no Qt binding here", exc_type=ImportError)
+    [command] = [c for c in manifest.contributions.commands if c.id == widget.command]
+    assert import_python_name(command.python_name).__name__ == "SegmentWidget"
