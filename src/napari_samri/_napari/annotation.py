@@ -11,7 +11,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_samri._napari.drawing import NEGATIVE, POSITIVE
-from napari_samri._napari.layers import volume_of
+from napari_samri._napari.layers import reference_of, volume_of
 from napari_samri._napari.link import SessionLink
 from napari_samri._napari.planes import show_plane
 from napari_samri.errors import InputError, SamriError
@@ -20,7 +20,7 @@ from napari_samri.prompts import Box, Point
 from napari_samri.segment.protocol import ModelChoice
 from napari_samri.session.engine import ProcessEngine
 from napari_samri.session.journal import Journal, find_recoverable
-from napari_samri.session.saving import prepare_save
+from napari_samri.session.saving import prepare_save, read_table
 from napari_samri.session.service import MaskService
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Annotation:
         self.recovered = find_recoverable(volume) if autosave else None
         self.link = SessionLink(viewer, image, self.service, labels)
         self.session: Session = self.link.session
+        self._take_names(labels)
         self.journal = Journal(volume, self.session.labels, self.engine.events.put)
         if autosave:
             self.session.stepped.connect(self.journal.write)
@@ -216,6 +217,19 @@ class Annotation:
             f"The session ended, since its layer '{layer}' was removed. What was not saved is "
             "offered again when a session on the image begins."
         )
+
+    def _take_names(self, labels: Labels | None) -> None:
+        """Take up the names, colours and locks that were saved beside the labels."""
+        reference = reference_of(labels.metadata) if labels is not None else None
+        if reference is None or reference.grid.path is None:
+            return
+        try:
+            table = read_table(reference.grid.path)
+        except InputError as error:
+            self.engine.events.put(error)
+            return
+        if table is not None:
+            self.session.adopt_table(table)
 
     def _remember(self, error: SamriError) -> None:
         self._error = error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Labels
 from napari.utils import DirectLabelColormap
 
 from napari_samri._napari.drawing import POSITIVE, set_new_items
@@ -12,7 +13,7 @@ from napari_samri._napari.layers import AXES, METADATA_KEY, reference_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels, Layer, Points, Shapes
+    from napari.layers import Image, Layer, Points, Shapes
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Plane
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
+DRAWN_KEY = "samri drawn on"  # of labels that a session made: the reference of its image
 PREVIEW_COLOUR = "#00e5ff"
 
 
@@ -40,9 +42,7 @@ class Canvas:
         self.image = image
         options = _options_like(image)
         shape = tuple(image.data.shape)
-        self.labels = labels or viewer.add_labels(
-            np.zeros(shape, np.uint16), name=f"{image.name} labels", opacity=0.6, **options
-        )
+        self.labels = labels or new_labels(viewer, image)
         self.preview = viewer.add_labels(
             np.zeros(shape, np.uint8),
             name=f"{image.name} preview",
@@ -108,6 +108,32 @@ class Canvas:
         for layer in self.temporary:
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
+
+
+def new_labels(viewer: ViewerModel, image: Image) -> Labels:
+    """Add an empty labels layer on an image."""
+    return viewer.add_labels(
+        np.zeros(tuple(image.data.shape), np.uint16),
+        name=f"{image.name} labels",
+        opacity=0.6,
+        **_options_like(image) | {"metadata": _drawn_on(image)},
+    )
+
+
+def _drawn_on(image: Image) -> dict[str, Any]:
+    reference = reference_of(image.metadata)
+    return {METADATA_KEY: reference, DRAWN_KEY: reference} if reference else {}
+
+
+def labels_drawn_on(viewer: ViewerModel, image: Image) -> Labels | None:
+    """Return the newest labels layer that was made for an image, if it is still there."""
+    reference = reference_of(image.metadata)
+    if reference is None:
+        return None
+    for layer in reversed(viewer.layers):
+        if isinstance(layer, Labels) and layer.metadata.get(DRAWN_KEY) is reference:
+            return layer
+    return None
 
 
 def _plane_view(array: Array, plane: Plane) -> Array:

@@ -7,16 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 
+from napari_samri._napari.annotation import annotations_of
+from napari_samri._napari.canvas import labels_drawn_on, new_labels
 from napari_samri._napari.connections import Connections
 from napari_samri._napari.keys import bind_keys
-from napari_samri._napari.layers import layer_options, volume_name
+from napari_samri._napari.layers import volume_name
 from napari_samri._napari.picking import pick_pixel
 from napari_samri._napari.preferences import current_settings
+from napari_samri._napari.reader import layer_data
 from napari_samri._qt.image_panel import ImagePanel
 from napari_samri._qt.label_panel import LabelPanel
 from napari_samri._qt.mask_panel import MaskPanel
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     import napari
 
     from napari_samri._napari.annotation import Annotation
-    from napari_samri.geometry import Volume
     from napari_samri.session.request import Preview
     from napari_samri.session.saving import SaveJob
 
@@ -61,6 +63,7 @@ class SegmentWidget(QScrollArea):
         self._connections = Connections()  # with the viewer
         self._session_connections = Connections()  # with the annotation
         self._stop_picking: Callable[[], None] = _nothing
+        self._reason = ""
         # Layers are looked at when napari is done with adding them, which selects them too.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -97,11 +100,10 @@ class SegmentWidget(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        bar = self.verticalScrollBar().sizeHint().width()
-        self.setMinimumWidth(inside.minimumSizeHint().width() + bar)
 
     def _wire(self) -> None:
         self.images.chosen.connect(self.use_image)
+        self.images.labels_chosen.connect(self._use_labels)
         self.images.open_clicked.connect(self._ask_for_image)
         self.models.chosen.connect(self._use_model)
         self.prompts.tool_chosen.connect(self._take_tool)
@@ -123,13 +125,22 @@ class SegmentWidget(QScrollArea):
 
     # Intents
 
-    def use_image(self, image: Image | None) -> None:
-        """Annotate an image layer, or none; what was annotated before is closed."""
-        if self.annotation is not None and self.annotation.image is image:
+    def use_image(self, image: Image | None, labels: Labels | None = None) -> None:
+        """Annotate an image layer, or none; what was annotated before is closed.
+
+        Parameters
+        ----------
+        image : napari.layers.Image or None
+        labels : napari.layers.Labels, optional
+            Labels to go on with; by default those of an earlier session on the image, if they
+            are still there, else a new layer.
+        """
+        if self.annotation is not None and self.annotation.image is image and labels is None:
             return
         with self._connections.muted():  # our own layers are none of the news
             self.close_annotation()
-            annotation = self._opened(image) if image is not None else None
+            annotation = self._opened(image, labels) if image is not None else None
+        self._show_layers()
         if annotation is None:
             return
         self.annotation = annotation
@@ -139,16 +150,17 @@ class SegmentWidget(QScrollArea):
             self._use_model(self.settings.model)
         self._take_tool("shapes", "add_rectangle")
 
-    def _opened(self, image: Image) -> Annotation | None:
+    def _opened(self, image: Image, labels: Labels | None) -> Annotation | None:
+        labels = labels or labels_drawn_on(self.viewer, image)
         try:
-            return open_annotation(self.viewer, image, self.settings)
+            return open_annotation(self.viewer, image, self.settings, labels)
         except SamriError as error:
             show_error(str(error))
             return None
 
     def open_image(self, path: Path | str) -> None:
         """Load an image with our own reader, off the window's thread, and annotate it."""
-        run_elsewhere(partial(load_volume, path), self._add_image, _tell)
+        run_elsewhere(lambda: layer_data(load_volume(path)), self._add_layer, _tell)
 
     def save(self, path: Path | str) -> None:
         """Save the labels, off the window's thread."""
@@ -172,6 +184,13 @@ class SegmentWidget(QScrollArea):
         self.status.show_activity(None)
         self.status.show_recovered(None)
         self.masks.show_preview(None, False)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802  # Qt's name
+        """Be wide enough for all panels, in whatever style, beside the scroll bar."""
+        size = super().minimumSizeHint()
+        bar = self.verticalScrollBar().sizeHint().width()
+        size.setWidth(self.widget().minimumSizeHint().width() + bar)
+        return size
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802  # Qt's name
         """Disconnect everything."""
@@ -268,6 +287,16 @@ class SegmentWidget(QScrollArea):
         if path:
             self.save(path)
 
+    def _use_labels(self, labels: Labels | None) -> None:
+        annotation = self.annotation
+        if annotation is None or labels is annotation.link.canvas.labels:
+            return
+        image = annotation.image
+        if labels is None:
+            with self._connections.muted():
+                labels = new_labels(self.viewer, image)
+        self.use_image(image, labels)
+
     def _restore(self) -> None:
         if self.annotation is not None:
             _attempt(self.annotation.restore)
@@ -280,22 +309,43 @@ class SegmentWidget(QScrollArea):
 
     # What happened
 
-    def _add_image(self, volume: Volume) -> None:
-        image = self.viewer.add_image(volume.array, **layer_options(volume, volume_name(volume)))
-        self.use_image(image)
+    def _add_layer(self, data: tuple[Any, dict[str, Any], str]) -> None:
+        array, options, kind = data
+        if kind == "labels":
+            self.viewer.add_labels(array, **options)
+            show_info("This file holds labels; choose them beside 'Labels', on their image.")
+            return
+        self.use_image(self.viewer.add_image(array, **options))
 
     def _saved(self, annotation: Annotation, job: SaveJob) -> None:
         annotation.mark_saved(job)
         show_info(f"Saved {job.path}")
 
     def _follow_layers(self) -> None:
-        images = [layer for layer in self.viewer.layers if isinstance(layer, Image)]
-        annotated = self.annotation.image if self.annotation is not None else None
-        if annotated is None and images:
+        if self._reason:
+            show_info(self._reason)
+            self._reason = ""
+        images = self._images()
+        if self.annotation is None and images:
             active = self.viewer.layers.selection.active
-            annotated = active if active in images else images[-1]
-            self.use_image(annotated)
-        self.images.show_images(images, annotated)
+            self.use_image(active if active in images else images[-1])
+        else:
+            self._show_layers()
+
+    def _images(self) -> list[Image]:
+        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+
+    def _show_layers(self) -> None:
+        annotation = self.annotation
+        shown = annotation.image if annotation is not None else None
+        self.images.show_images(self._images(), shown)
+        canvases = [other.link.canvas for other in annotations_of(self.viewer).values()]
+        usable = [
+            layer
+            for layer in self.viewer.layers
+            if isinstance(layer, Labels) and all(layer is not c.preview for c in canvases)
+        ]
+        self.images.show_labels(usable, annotation.link.canvas.labels if annotation else None)
 
     def _follow_annotation(self, annotation: Annotation) -> None:
         add, session = self._session_connections.add, annotation.session
@@ -348,9 +398,9 @@ class SegmentWidget(QScrollArea):
 
     def _ended(self, reason: str) -> None:
         self.close_annotation()
-        if reason:
-            # Not if this is because the whole window closes.
-            QTimer.singleShot(0, self, lambda: show_info(reason))
+        # Told later, and thus not if this is because the whole window closes.
+        self._reason = reason
+        self._later.start()
 
 
 def _attempt(action: Callable[[], None]) -> None:

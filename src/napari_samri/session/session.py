@@ -212,6 +212,14 @@ class Session:
         if table != self.document.table:
             self._step(replace(self.document, table=table), plane=None)
 
+    def adopt_table(self, table: LabelTable) -> None:
+        """Begin with a table that was saved, and with what labels there are beside; not a step."""
+        for entry in self.document.table:
+            if entry.id not in table and (self.labels == entry.id).any():
+                table = table.add(label=entry.id)
+        self.document = replace(self.document, table=table)
+        self.changed.emit()
+
     def activate(self, label: int) -> None:
         """Choose the label that masks are committed to, added if need be; not a step."""
         table = self.document.table
