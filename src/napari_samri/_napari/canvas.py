@@ -74,6 +74,7 @@ class Canvas:
         for layer in (self.shapes, self.points):
             set_new_items(layer, POSITIVE, 0)
         self._painted: Plane | None = None
+        self._colours: dict[int | None, Any] = {}
 
     @property
     def temporary(self) -> tuple[Layer, ...]:
@@ -93,15 +94,18 @@ class Canvas:
         self._painted = preview.request.plane if preview is not None else None
         if preview is not None:
             _plane_view(data, preview.request.plane)[:] = preview.mask
-        self.preview.refresh()
+        redraw(self.preview)
 
     def show_table(self, table: LabelTable) -> None:
         """Give labels their colours, and select the active one."""
         colours: dict[int | None, Any] = {entry.id: entry.colour for entry in table}
-        self.labels.colormap = DirectLabelColormap(
-            color_dict={None: "gray", 0: "transparent", **colours}
-        )
-        self.labels.selected_label = table.active
+        if colours != self._colours:
+            self._colours = colours
+            self.labels.colormap = DirectLabelColormap(
+                color_dict={None: "gray", 0: "transparent", **colours}
+            )
+        if self.labels.selected_label != table.active:
+            self.labels.selected_label = table.active
 
     def remove(self) -> None:
         """Remove the temporary layers; labels stay."""
@@ -134,6 +138,11 @@ def labels_drawn_on(viewer: ViewerModel, image: Image) -> Labels | None:
         if isinstance(layer, Labels) and layer.metadata.get(DRAWN_KEY) is reference:
             return layer
     return None
+
+
+def redraw(layer: Labels) -> None:
+    """Show a layer's data anew, without what only other changes need (thumbnail, extent)."""
+    layer.refresh(thumbnail=False, highlight=False, extent=False)
 
 
 def _plane_view(array: Array, plane: Plane) -> Array:

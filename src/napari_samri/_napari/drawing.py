@@ -7,6 +7,7 @@ of the plane on which it was drawn: a point lies on three planes, but was meant 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_samri._napari.planes import plane_of, to_coordinates, to_pixels
@@ -62,48 +63,68 @@ def read_drawn(shapes: Shapes, points: Points) -> dict[Plane, PromptSet]:
 
 
 def write_drawn(shapes: Shapes, points: Points, drawn: Mapping[Plane, PromptSet]) -> None:
-    """Make both layers show exactly these prompts."""
+    """Make both layers show exactly these prompts; items that are there already are kept."""
     mode = shapes.mode
-    _write_shapes(shapes, drawn)
-    _write_points(points, drawn)
+    _write(shapes, _shape_items(shapes), [i for k, v in drawn.items() for i in _shapes(k, v)])
+    _write(points, _point_items(points), [i for k, v in drawn.items() for i in _points(k, v)])
     if shapes.mode != mode:
         shapes.mode = mode
 
 
-def _write_shapes(layer: Shapes, drawn: Mapping[Plane, PromptSet]) -> None:
-    items = [
-        (to_coordinates(pixels, plane, layer.ndim), kind, sign, plane.axis)
-        for plane, prompts in drawn.items()
-        for pixels, kind, sign in _shapes(prompts)
-    ]
+@dataclass(frozen=True)
+class _Item:
+    """A shape or a point as the layers have it."""
+
+    kind: str
+    vertices_xy: tuple[tuple[float, float], ...]
+    sign: str
+    plane: Plane
+
+
+def _write(layer: Shapes | Points, found: list[_Item], wanted: list[_Item]) -> None:
+    """Remove items that are not wanted and add those that are missing.
+
+    Adding and removing take tens of milliseconds each, so that what can stay stays.
+    """
+    same = 0
+    while same < min(len(found), len(wanted)) and found[same] == wanted[same]:
+        same += 1
+    if same < len(found):
+        # Setting `data` would leave the features of what was there.
+        layer.selected_data = set(range(same, len(found)))
+        layer.remove_selected()
     defaults = layer.feature_defaults.iloc[0].to_dict()
-    _empty(layer)
-    for vertices, kind, sign, axis in items:
-        set_new_items(layer, sign, axis)
-        layer.add([vertices], shape_type=kind)
-        layer.selected_data = set()
-    set_new_items(layer, str(defaults["sign"]), int(defaults["axis"]))
+    for item in wanted[same:]:
+        set_new_items(layer, item.sign, item.plane.axis)
+        coordinates = to_coordinates(item.vertices_xy, item.plane, layer.ndim)
+        if item.kind == "point":
+            layer.add(coordinates)
+        else:
+            layer.add([coordinates], shape_type=item.kind)
+    if wanted[same:]:
+        set_new_items(layer, str(defaults["sign"]), int(defaults["axis"]))
 
 
-def _write_points(layer: Points, drawn: Mapping[Plane, PromptSet]) -> None:
-    items = [
-        (to_coordinates([[point.x, point.y]], plane, layer.ndim), point.positive, plane.axis)
-        for plane, prompts in drawn.items()
-        for point in prompts.points
+def _shape_items(layer: Shapes) -> list[_Item]:
+    return [
+        _item(kind, vertices, sign, axis)
+        for vertices, kind, sign, axis in zip(
+            layer.data, layer.shape_type, *_features(layer), strict=True
+        )
     ]
-    defaults = layer.feature_defaults.iloc[0].to_dict()
-    _empty(layer)
-    for coordinates, positive, axis in items:
-        set_new_items(layer, POSITIVE if positive else NEGATIVE, axis)
-        layer.add(coordinates)
-        layer.selected_data = set()
-    set_new_items(layer, str(defaults["sign"]), int(defaults["axis"]))
 
 
-def _empty(layer: Shapes | Points) -> None:
-    # Setting `data` would leave the features of what was there.
-    layer.selected_data = set(range(len(layer.data)))
-    layer.remove_selected()
+def _point_items(layer: Points) -> list[_Item]:
+    return [
+        _item("point", point[None], sign, axis)
+        for point, sign, axis in zip(layer.data, *_features(layer), strict=True)
+    ]
+
+
+def _item(kind: str, vertices: Any, sign: str, axis: int) -> _Item:
+    plane = plane_of(vertices, axis)
+    pairs = tuple((float(x), float(y)) for x, y in to_pixels(vertices, plane))
+    return _Item(kind, pairs, sign, plane)
 
 
 def _features(layer: Shapes | Points) -> tuple[list[str], list[int]]:
@@ -133,19 +154,24 @@ def _shape(kind: str, vertices_xy: Any, positive: bool) -> tuple[str, Any]:
             return "outlines", Outline(corners)
 
 
-def _shapes(prompts: PromptSet) -> list[tuple[Any, str, str]]:
-    """Return the shapes that stand for prompts: vertices (N, 2) in (x, y), type, sign."""
-    shapes: list[tuple[Any, str, str]] = [
-        (_corners(box), "rectangle", POSITIVE) for box in prompts.boxes
-    ]
-    shapes += [([line.start, line.end], "line", POSITIVE) for line in prompts.lines]
-    shapes += [
-        (stroke.points, "path", POSITIVE if stroke.positive else NEGATIVE)
+def _shapes(plane: Plane, prompts: PromptSet) -> list[_Item]:
+    """Return the shapes that stand for prompts."""
+    items = [_Item("rectangle", _corners(box), POSITIVE, plane) for box in prompts.boxes]
+    items += [_Item("line", (line.start, line.end), POSITIVE, plane) for line in prompts.lines]
+    items += [
+        _Item("path", stroke.points, POSITIVE if stroke.positive else NEGATIVE, plane)
         for stroke in prompts.strokes
     ]
-    shapes += [(outline.vertices, "polygon", POSITIVE) for outline in prompts.outlines]
-    return shapes
+    items += [_Item("polygon", o.vertices, POSITIVE, plane) for o in prompts.outlines]
+    return items
 
 
-def _corners(box: Box) -> list[tuple[float, float]]:
-    return [(box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1)]
+def _points(plane: Plane, prompts: PromptSet) -> list[_Item]:
+    return [
+        _Item("point", ((p.x, p.y),), POSITIVE if p.positive else NEGATIVE, plane)
+        for p in prompts.points
+    ]
+
+
+def _corners(box: Box) -> tuple[tuple[float, float], ...]:
+    return ((box.x0, box.y0), (box.x1, box.y0), (box.x1, box.y1), (box.x0, box.y1))

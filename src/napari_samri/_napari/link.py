@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import Signal
 
-from napari_samri._napari.canvas import Canvas
+from napari_samri._napari.canvas import Canvas, redraw
 from napari_samri._napari.connections import Connections
 from napari_samri._napari.drawing import (
     NEGATIVE,
@@ -225,7 +225,7 @@ class SessionLink:
         else:
             where = np.unravel_index(edit.where, kept.shape)
             layer.data[where] = kept[where]
-        layer.refresh()
+        redraw(layer)
 
     def _show_plane(self, plane: Plane) -> None:
         with self._connections.muted():

@@ -13,7 +13,10 @@ def current_settings() -> Settings:
         from napari.settings import get_plugin_settings
     except ImportError:  # napari before 0.9
         return read_settings()
-    page = get_plugin_settings("napari-samri")
+    try:
+        page = get_plugin_settings("napari-samri").segment
+    except (KeyError, AttributeError):  # the plugin is disabled, or was not installed
+        return read_settings()
     chosen = {
         field.name: value
         for field in fields(Settings)

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_samri._napari.layers import layer_options, volume_name
 from napari_samri.io import load_volume
 
@@ -19,7 +21,7 @@ def add_layers(viewer: ViewerModel, image: Path, labels: Path) -> None:
     """Add a volume and its labels, on the slice that holds most of the labels."""
     volume, marked = load_volume(image), load_volume(labels)
     viewer.add_image(volume.array, **layer_options(volume, volume_name(volume)))
-    layer = viewer.add_labels(marked.array, **layer_options(marked, volume_name(marked)))
+    layer = viewer.add_labels(np.array(marked.array), **layer_options(marked, volume_name(marked)))
     counts = (marked.array > 0).reshape(len(marked.array), -1).sum(axis=1)
     viewer.dims.set_point(0, float(counts.argmax()) * layer.scale[0])
 
