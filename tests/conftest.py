@@ -22,10 +22,12 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data" / "dev"
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep embeddings and models of tests in temporary folders."""
+    """Keep embeddings, models, journals and settings of tests in temporary folders."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("NAPARI_SAMRI_CACHE", str(folder / "cache"))
     monkeypatch.setenv("NAPARI_SAMRI_MODELS", str(folder / "models"))
+    monkeypatch.setenv("NAPARI_SAMRI_STATE", str(folder / "state"))
+    monkeypatch.setenv("NAPARI_SAMRI_CONFIG", str(folder / "config"))
 
 
 @pytest.fixture

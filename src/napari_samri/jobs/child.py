@@ -21,7 +21,7 @@ from napari_samri.jobs.wire import Message, read_message, write_message
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_TAIL_CHARACTERS = 2000
+_TAIL_BYTES = 2000
 # Windows that are redrawn come before computing, where both want the same core.
 _CHILD_NICENESS = 5
 
@@ -50,8 +50,9 @@ class Child:
         self._on_message = on_message
         self._on_exit = on_exit
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by the reading thread
+        # -P: what lies in the folder where the viewer was started is none of our modules.
         self._process = subprocess.Popen(  # noqa: S603  # our own module
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-P", "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -101,16 +102,21 @@ class Child:
 
     def _read_all(self) -> None:
         stream = _pipe(self._process.stdout)
-        with suppress(StoreError):  # torn by the child's death
-            while (message := read_message(stream)) is not None:
-                self._on_message(message)
-        stream.close()
-        self._outbox.put(None)
-        code = self._process.wait()
+        try:
+            with suppress(StoreError):  # torn by the child's death
+                while (message := read_message(stream)) is not None:
+                    self._on_message(message)
+        finally:  # also if a message was not understood: nobody shall wait for ever
+            stream.close()
+            self._outbox.put(None)
+            code = self._process.wait()
+            self._on_exit(code, self._last_words())
+
+    def _last_words(self) -> str:
         with self._errors:
-            self._errors.seek(0)
-            text = self._errors.read().decode(errors="replace")
-        self._on_exit(code, text[-_TAIL_CHARACTERS:].strip())
+            size = self._errors.seek(0, os.SEEK_END)
+            self._errors.seek(max(0, size - _TAIL_BYTES))
+            return self._errors.read().decode(errors="replace").strip()
 
 
 def serve(handler: Callable[[Message, Callable[[Message], None]], None]) -> None:
@@ -127,8 +133,9 @@ def serve(handler: Callable[[Message, Callable[[Message], None]], None]) -> None
         with lock, suppress(OSError):
             write_message(outbox, message)
 
-    while (message := read_message(inbox)) is not None:
-        handler(message, reply)
+    with suppress(StoreError):  # torn by the parent's death
+        while (message := read_message(inbox)) is not None:
+            handler(message, reply)
     # Threads may be in the middle of long work that nobody waits for any more.
     os._exit(0)
 

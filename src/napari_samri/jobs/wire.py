@@ -9,6 +9,7 @@ arrays' bytes, uint32 CRC-32 of both; then the JSON; then the arrays' bytes in C
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ MAGIC = b"SMRI"
 _PREFIX = struct.Struct("<4sIQI")
 _ARRAYS = "arrays"
 _KINDS = frozenset("biuf")
+_PIECE_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class Message:
     Parameters
     ----------
     head : mapping
-        JSON values only; the key ``arrays`` is taken.
+        JSON values and numpy's scalars only; the key ``arrays`` is taken.
     arrays : mapping of str to array
         Of booleans, integers or floats. Those of a message that was read are read-only.
     """
@@ -55,13 +57,24 @@ def write_message(stream: BinaryIO, message: Message) -> None:
 
 
 def encode_message(message: Message) -> bytes:
-    """Return a message as one frame."""
+    """Return a message as one frame.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything else than JSON values and arrays of numbers.
+    """
+    for name, array in message.arrays.items():
+        if array.dtype.kind not in _KINDS:
+            text = f"the array '{name}' is of {array.dtype}; expected booleans, integers or floats."
+            raise TypeError(text)
     solid = {name: np.ascontiguousarray(array) for name, array in message.arrays.items()}
     # ascontiguousarray makes scalars 1D, so the shape is the original's.
     layout = [
         [name, array.dtype.str, list(message.arrays[name].shape)] for name, array in solid.items()
     ]
-    head = json.dumps({**message.head, _ARRAYS: layout}, separators=(",", ":")).encode()
+    content = {**message.head, _ARRAYS: layout}
+    head = json.dumps(content, separators=(",", ":"), default=_plain).encode()
     body = b"".join(array.tobytes() for array in solid.values())
     checksum = zlib.crc32(body, zlib.crc32(head))
     return _PREFIX.pack(MAGIC, len(head), len(body), checksum) + head + body
@@ -82,7 +95,7 @@ def read_message(stream: BinaryIO) -> Message | None:
         message = f"expected a message that begins with {MAGIC!r}, found {prefix[:4]!r}."
         raise StoreError(message)
     _, head_bytes, body_bytes, checksum = _PREFIX.unpack(prefix)
-    head, body = stream.read(head_bytes), stream.read(body_bytes)
+    head, body = _read_exactly(stream, head_bytes), _read_exactly(stream, body_bytes)
     complete = len(head) == head_bytes and len(body) == body_bytes
     if not complete or zlib.crc32(body, zlib.crc32(head)) != checksum:
         message = "a message is torn or altered: its length or checksum is not the one it names."
@@ -90,16 +103,45 @@ def read_message(stream: BinaryIO) -> Message | None:
     return _decode(head, body)
 
 
+def _read_exactly(stream: BinaryIO, count: int) -> bytes:
+    """Return so many bytes, or those that are left.
+
+    In pieces: an altered length may be any number, and room for it is not taken beforehand.
+    """
+    pieces = []
+    while count and (piece := stream.read(min(count, _PIECE_BYTES))):
+        pieces.append(piece)
+        count -= len(piece)
+    return b"".join(pieces)
+
+
 def _decode(head: bytes, body: bytes) -> Message:
-    content = json.loads(head)
+    try:
+        content = dict(json.loads(head))
+        arrays = _arrays(content.pop(_ARRAYS), body)
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        message = f"a message is whole, but not of the layout of this version ({error!r})."
+        raise StoreError(message) from error
+    return Message(content, arrays)
+
+
+def _arrays(layout: Any, body: bytes) -> dict[str, Array]:
     arrays = {}
     offset = 0
-    for name, text, shape in content.pop(_ARRAYS):
+    for name, text, shape in layout:
         dtype = np.dtype(text)
         if dtype.kind not in _KINDS:
-            message = f"a message holds an array of {dtype}; expected numbers."
-            raise StoreError(message)
-        count = int(np.prod(shape, dtype=np.int64))
+            message = f"an array of {dtype}; expected numbers"
+            raise ValueError(message)
+        count = math.prod(shape)
         arrays[name] = np.frombuffer(body, dtype, count, offset).reshape(shape)
         offset += count * dtype.itemsize
-    return Message(content, arrays)
+    return arrays
+
+
+def _plain(value: Any) -> Any:
+    """Return a numpy scalar as a JSON value."""
+    if isinstance(value, np.generic):
+        return value.item()
+    message = f"a message holds a {type(value).__name__}; expected JSON values."
+    raise TypeError(message)

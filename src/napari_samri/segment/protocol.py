@@ -191,6 +191,7 @@ _NESTED: dict[str, type[Any]] = {
     "info": ModelInfo,
 }
 _ARRAYS = ("pixels", "masks", "scores")
+_TAG = "is"  # which of the classes above a message is; no field's name
 
 
 def job_to_message(job: Job) -> Message:
@@ -237,11 +238,11 @@ def _to_message(item: Job | Event) -> Message:
         name: asdict(value) if name in _NESTED and value is not None else value
         for name, value in fields.items()
     }
-    return Message({"kind": type(item).__name__, **head}, arrays)
+    return Message({_TAG: type(item).__name__, **head}, arrays)
 
 
 def _from_fields(kinds: dict[str, type[Any]], fields: dict[str, Any], message: Message) -> Any:
-    kind = kinds[fields.pop("kind")]
+    kind = kinds[fields.pop(_TAG)]
     for name, nested in _NESTED.items():
         if fields.get(name) is not None:
             fields[name] = nested(**fields[name])

@@ -113,12 +113,13 @@ class Worker:
         job, embedding = self._to_decode.get()
         with _Reported(job, self._tell):
             self._check_wanted(job)
-            if self._answerer is not None and embedding is None:
-                embedding = self._answerer.predictor.cached(job.pixels, window=job.window)
-            if self._answerer is None or embedding is None:
+            answerer = self._answerer  # another one may come meanwhile
+            if answerer is not None and embedding is None:
+                embedding = answerer.predictor.cached(job.pixels, window=job.window)
+            if answerer is None or embedding is None:
                 self._enqueue(job, _URGENT)
                 return
-            answer = self._answerer(embedding, job.prompts, multimask=job.multimask, post=job.post)
+            answer = answerer(embedding, job.prompts, multimask=job.multimask, post=job.post)
             self._tell(Answered(job=job.job, masks=answer.masks, scores=answer.scores))
 
     def _check_wanted(self, job: Job) -> None:

@@ -1,0 +1,326 @@
+"""The model's process, without the process: which job comes first, and which are dropped."""
+
+from __future__ import annotations
+
+import time
+from queue import Empty, Queue
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_samri.errors import ModelError
+from napari_samri.geometry.intensity import Window
+from napari_samri.prompts import Box, MaskRegion, Point, Prompt
+from napari_samri.segment.postprocess import PostProcessing
+from napari_samri.segment.protocol import (
+    Answered,
+    Cancel,
+    Dropped,
+    Encode,
+    Encoded,
+    Event,
+    Failed,
+    Load,
+    Loaded,
+    ModelChoice,
+    Predict,
+    Progress,
+)
+from napari_samri.segment.worker import Worker
+from tests.segment.fakes import FakePredictor, slice_of
+
+if TYPE_CHECKING:
+    from napari_samri import Predictor
+
+PATIENCE = 60
+BOX = (Prompt(Box(1, 1, 3, 2)),)
+
+
+class Desk:
+    """Gives jobs to a worker and sorts what comes back."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.events: Queue[Event] = Queue()
+        self.progress: list[Progress] = []
+        self.worker = Worker(self.events.put)
+        self.shelf: dict[str, Any] = {}
+        self.choices: list[tuple[Any, ...]] = []
+        monkeypatch.setattr("napari_samri.segment.predictor.load_predictor", self._load)
+
+    def _load(self, model: str, device: str, cache: Any, **options: Any) -> Any:
+        self.choices.append((model, device, cache.memory.max_bytes, options["family"]))
+        options["progress"](1, 2)
+        found = self.shelf.get(model, ModelError(f"there is no {model}"))
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def next(self) -> Event:
+        while True:
+            event = self.events.get(timeout=PATIENCE)
+            if not isinstance(event, Progress):
+                return event
+            self.progress.append(event)
+
+    def outcomes(self, count: int) -> dict[int, str]:
+        """Return what became of the next so many jobs."""
+        return {event.job: type(event).__name__ for event in (self.next() for _ in range(count))}
+
+    def silent(self, seconds: float = 0.2) -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                event = self.events.get(timeout=0.02)
+            except Empty:
+                continue
+            if not isinstance(event, Progress):
+                return False
+        return True
+
+    def use(self, predictor: Any, job: int = 1) -> None:
+        self.shelf["fake"] = predictor
+        self.worker.accept(Load(job=job, choice=ModelChoice(model="fake")))
+        assert isinstance(self.next(), Loaded)
+
+    def until_begun(self, predictor: FakePredictor, count: int) -> None:
+        end = time.monotonic() + PATIENCE
+        while len(predictor.begun) < count:
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return Desk(monkeypatch)
+
+
+@pytest.fixture
+def slow(desk: Desk) -> FakePredictor:
+    """Return a predictor in use whose slices wait until a test lets them pass."""
+    predictor = FakePredictor(open=False)
+    desk.use(predictor)
+    return predictor
+
+
+def encode(job: int, number: int, **fields: Any) -> Encode:
+    return Encode(job=job, pixels=slice_of(number), **fields)
+
+
+def predict(job: int, number: int, **fields: Any) -> Predict:
+    fields = {"prompts": BOX, **fields}
+    return Predict(job=job, pixels=slice_of(number), **fields)
+
+
+# Models
+
+
+def test_a_model_is_told_of_when_it_runs(desk: Desk) -> None:
+    desk.shelf["there"] = FakePredictor("there", needs_window=True)
+    choice = ModelChoice(model="there", device="cpu", family="medsam", memory_mb=3)
+    desk.worker.accept(Load(job=4, choice=choice))
+    event = desk.next()
+    assert isinstance(event, Loaded)
+    assert (event.job, event.info.id, event.info.needs_window) == (4, "there", True)
+    assert desk.choices == [("there", "cpu", 3 << 20, "medsam")]
+    assert desk.progress == [Progress(job=4, done=1, total=2, what="downloading")]
+
+
+def test_without_a_model_jobs_fail_with_a_reason(desk: Desk) -> None:
+    desk.worker.accept(predict(1, 5))
+    event = desk.next()
+    assert isinstance(event, Failed)
+    assert "no model is loaded" in event.text
+
+
+@pytest.mark.parametrize("problem", [ModelError("no such model"), MemoryError("none left")])
+def test_a_model_that_does_not_load_leaves_the_old_one(desk: Desk, problem: Exception) -> None:
+    desk.use(FakePredictor())
+    desk.shelf["broken"] = problem
+    desk.worker.accept(Load(job=2, choice=ModelChoice(model="broken")))
+    event = desk.next()
+    assert isinstance(event, Failed)
+    assert event.kind == type(problem).__name__
+    assert str(problem) in event.text
+    desk.worker.accept(predict(3, 5))
+    assert isinstance(desk.next(), Answered)
+
+
+def test_prompts_wait_for_the_model_that_is_on_its_way(desk: Desk) -> None:
+    desk.shelf["fake"] = FakePredictor()
+    desk.worker.accept(Load(job=1, choice=ModelChoice(model="fake")))
+    desk.worker.accept(predict(2, 5))
+    assert desk.outcomes(2) == {1: "Loaded", 2: "Answered"}
+
+
+# What comes first
+
+
+def test_a_slice_embedded_ahead_gives_way(desk: Desk, slow: FakePredictor) -> None:
+    desk.worker.accept(encode(2, 5))
+    desk.until_begun(slow, 1)
+    desk.worker.accept(encode(3, 6, urgent=True, view=1))
+    assert desk.next() == Dropped(job=2)
+    slow.let(6)
+    assert desk.next() == Encoded(job=3)
+    assert slow.begun == [5, 6]
+
+
+def test_prompts_on_a_new_slice_interrupt_too(desk: Desk, slow: FakePredictor) -> None:
+    desk.worker.accept(encode(2, 5))
+    desk.until_begun(slow, 1)
+    desk.worker.accept(predict(3, 6))
+    assert desk.next() == Dropped(job=2)
+    slow.let(6)
+    answer = desk.next()
+    assert isinstance(answer, Answered)
+    assert answer.job == 3
+
+
+def test_a_newer_view_makes_what_is_urgent_stale(desk: Desk, slow: FakePredictor) -> None:
+    desk.worker.accept(encode(2, 5, urgent=True, view=1))
+    desk.until_begun(slow, 1)
+    desk.worker.accept(predict(3, 5, view=1))
+    for job, view in ((4, 2), (5, 3), (6, 4)):
+        desk.worker.accept(encode(job, 10 + job, urgent=True, view=view))
+    slow.let(16)
+    assert desk.outcomes(5) == {
+        2: "Dropped",
+        3: "Dropped",
+        4: "Dropped",
+        5: "Dropped",
+        6: "Encoded",
+    }
+    assert slow.begun == [5, 16]
+
+
+def test_newer_prompts_supersede_older_ones(desk: Desk, slow: FakePredictor) -> None:
+    for job in (2, 3, 4):
+        desk.worker.accept(predict(job, 5))
+    slow.let(5)
+    assert desk.outcomes(3) == {2: "Dropped", 3: "Dropped", 4: "Answered"}
+    assert slow.predicted == 1
+
+
+def test_prompts_follow_a_slice_that_is_being_embedded(desk: Desk, slow: FakePredictor) -> None:
+    desk.worker.accept(encode(2, 5, urgent=True, view=1))
+    desk.until_begun(slow, 1)
+    desk.worker.accept(predict(3, 5, view=1))
+    slow.let(5)
+    assert desk.outcomes(2) == {2: "Encoded", 3: "Answered"}
+    assert slow.begun == [5]
+
+
+def test_an_embedded_slice_answers_while_the_encoder_works(desk: Desk, slow: FakePredictor) -> None:
+    slow.let(5)
+    desk.worker.accept(encode(2, 5, urgent=True, view=1))
+    assert desk.next() == Encoded(job=2)
+    desk.worker.accept(encode(3, 6))
+    desk.until_begun(slow, 2)
+    desk.worker.accept(predict(4, 5, view=1))
+    answer = desk.next()
+    assert isinstance(answer, Answered)
+    assert answer.job == 4
+    assert desk.silent()  # and the encoder was not interrupted
+    slow.let(6)
+    assert desk.next() == Encoded(job=3)
+
+
+def test_cancel_drops_what_runs_and_waits_but_not_what_comes(
+    desk: Desk, slow: FakePredictor
+) -> None:
+    desk.worker.accept(encode(2, 5, urgent=True))
+    desk.until_begun(slow, 1)
+    desk.worker.accept(encode(3, 6))
+    desk.worker.accept(predict(4, 7))
+    desk.worker.accept(Cancel(job=5))
+    assert desk.outcomes(3) == {2: "Dropped", 3: "Dropped", 4: "Dropped"}
+    slow.let(8)
+    desk.worker.accept(predict(6, 8))
+    assert desk.outcomes(1) == {6: "Answered"}
+
+
+def test_a_load_can_be_cancelled(desk: Desk) -> None:
+    desk.use(FakePredictor())
+    slow = FakePredictor("slow", open=False)
+    desk.shelf["slow"] = slow
+    desk.worker.accept(Cancel(job=3))
+    desk.worker.accept(Load(job=2, choice=ModelChoice(model="slow")))
+    assert desk.next() == Dropped(job=2)
+    desk.worker.accept(predict(4, 5))  # by the old model: the slow one would wait
+    assert isinstance(desk.next(), Answered)
+
+
+def test_long_encoding_is_told_of(desk: Desk, slow: FakePredictor) -> None:
+    desk.worker.accept(encode(2, 5, urgent=True))
+    time.sleep(0.4)
+    slow.let(5)
+    assert desk.next() == Encoded(job=2)
+    told = [event for event in desk.progress if event.job == 2]
+    assert 1 <= len(told) <= 5
+    assert told[0] == Progress(job=2, done=0.5, total=1, what="encoding")
+
+
+# What goes wrong
+
+
+def test_errors_become_events_and_the_work_goes_on(desk: Desk) -> None:
+    desk.use(FakePredictor())
+    desk.worker.accept(encode(2, 99, urgent=True))
+    broken = desk.next()
+    assert isinstance(broken, Failed)
+    assert broken.text == "the model failed with RuntimeError: the encoder broke"
+    desk.worker.accept(encode(3, 0))
+    constant = desk.next()
+    assert isinstance(constant, Failed)
+    assert (constant.kind, constant.text) == ("InputError", "the slice is constant")
+    desk.worker.accept(predict(4, 5, prompts=(Prompt(Box(50, 50, 60, 60)),)))
+    outside = desk.next()
+    assert isinstance(outside, Failed)
+    assert outside.kind == "InputError"
+    assert "outside the slice" in outside.text
+    desk.worker.accept(predict(5, 5))
+    assert isinstance(desk.next(), Answered)
+
+
+def test_the_window_of_the_volume_reaches_the_model(desk: Desk) -> None:
+    predictor = FakePredictor(needs_window=True)
+    desk.use(predictor)
+    desk.worker.accept(encode(2, 5, window=Window(1, 9), urgent=True))
+    desk.worker.accept(predict(3, 5, window=Window(2, 8)))
+    assert desk.outcomes(2) == {2: "Encoded", 3: "Answered"}
+    assert predictor.windows == [Window(1, 9), Window(2, 8)]
+
+
+# The starter itself
+
+
+def test_the_starter_answers(desk: Desk, starter: Predictor, one_thread: None) -> None:
+    desk.use(starter)
+    rows, columns = np.mgrid[:96, :80]
+    pixels = 100.0 * (((rows - 50) / 20) ** 2 + ((columns - 40) / 14) ** 2 < 1)
+    desk.worker.accept(Encode(job=2, pixels=pixels, view=1, urgent=True))
+    assert desk.next() == Encoded(job=2)
+    box = Prompt(Box(25, 29, 55, 71))
+    for job, prompts, multimask in (
+        (3, (box,), False),
+        (4, (box, Prompt(points=(Point(10, 10),))), True),
+        (5, (Prompt(Box(25, 29, 55, 71), mask=MaskRegion.from_array(pixels > 0)),), False),
+    ):
+        desk.worker.accept(
+            Predict(
+                job=job,
+                pixels=pixels,
+                prompts=prompts,
+                view=1,
+                multimask=multimask,
+                post=PostProcessing(largest_component=True),
+            )
+        )
+        answer = desk.next()
+        assert isinstance(answer, Answered)
+        assert answer.masks.shape == (3 if multimask else 1, 96, 80)
+        assert answer.masks.dtype == bool
+        assert answer.scores.shape == answer.masks.shape[:1]
+        assert answer.scores.dtype == np.float32
+    assert (answer.masks[0] & (pixels > 0)).sum() > 0.7 * (pixels > 0).sum()
