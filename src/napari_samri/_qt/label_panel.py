@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QColor
+from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -93,22 +93,29 @@ class LabelPanel(QWidget):
         return layout
 
     def _show_row(self, row: int, label: Label) -> None:
-        colour = QTableWidgetItem()
-        colour.setData(Qt.ItemDataRole.DecorationRole, QColor(label.colour))
+        colour = QTableWidgetItem(_swatch(label.colour), "")
+        colour.setData(Qt.ItemDataRole.UserRole, label.colour)
         colour.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
         number = QTableWidgetItem(str(label.id))
         number.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-        lock = QCheckBox()
-        lock.setChecked(label.locked)
-        lock.setToolTip("Never overwrite this label")
-        lock.toggled.connect(lambda on, n=label.id: self.locked.emit(n, on))
-        self.table.setCellWidget(row, LOCK, lock)
+        self._show_lock(row, label.locked)
         for column, item in (
             (COLOUR, colour),
             (ID, number),
             (NAME, QTableWidgetItem(label.name)),
         ):
             self.table.setItem(row, column, item)
+
+    def _show_lock(self, row: int, locked: bool) -> None:
+        lock = self.table.cellWidget(row, LOCK)
+        if not isinstance(lock, QCheckBox):
+            lock = QCheckBox()
+            lock.setToolTip("Never overwrite this label")
+            lock.toggled.connect(lambda on: self.locked.emit(self.label_of(row), on))
+            self.table.setCellWidget(row, LOCK, lock)
+        lock.blockSignals(True)
+        lock.setChecked(locked)
+        lock.blockSignals(False)
 
     def _active(self) -> int:
         return self.label_of(self.table.currentRow())
@@ -126,8 +133,16 @@ class LabelPanel(QWidget):
         item = self.table.item(row, COLOUR)
         if column != COLOUR or item is None:
             return
-        chosen = QColorDialog.getColor(
-            item.data(Qt.ItemDataRole.DecorationRole), self, "Colour of the label"
-        )
+        old = QColor(item.data(Qt.ItemDataRole.UserRole))
+        chosen = QColorDialog.getColor(old, self, "Colour of the label")
         if chosen.isValid():
             self.recoloured.emit(self.label_of(row), chosen.name())
+
+
+def _swatch(colour: str) -> QIcon:
+    """Return a square of a colour, which stays as it is where its row is selected."""
+    pixmap = QPixmap(16, 16)
+    pixmap.fill(QColor(colour))
+    icon = QIcon(pixmap)
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)
+    return icon
