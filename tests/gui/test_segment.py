@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -12,6 +11,8 @@ import pytest
 LOCK = 3  # column of the label table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.gui.conftest import Person
 
 pytestmark = [
@@ -59,7 +60,7 @@ def work(person: Person, source: Path, box: tuple[int, ...], negative: tuple[int
     assert person.annotation.link.canvas.preview.data.sum() == first.sum()
 
     # A negative point, by key and click.
-    person.press(person.widget.prompts.tools["Point"])
+    person.press(person.widget.session.prompts.tools["Point"])
     person.key("T")
     assert person.annotation.link.sign == "negative"
     person.click(*negative)
@@ -87,7 +88,7 @@ def test_volume(person: Person, tmp_path: Path) -> None:
     person.viewer.dims.set_current_step(0, session.plane.index + 3)
     person.key("N")
     assert session.document.table.active == 2
-    person.press(person.widget.prompts.tools["Box"])
+    person.press(person.widget.session.prompts.tools["Box"])
     person.drag((18, 14), (62, 46))
     person.until_answered()
     person.key("C")
@@ -117,10 +118,10 @@ def test_volume(person: Person, tmp_path: Path) -> None:
     assert (session.labels == 2).any()
 
     # A locked label refuses.
-    person.press(person.widget.labels.table.cellWidget(1, LOCK))
+    person.press(person.widget.session.labels.table.cellWidget(1, LOCK))
     assert session.document.table[2].locked
     before = session.labels.copy()
-    person.press(person.widget.prompts.tools["Box"])
+    person.press(person.widget.session.prompts.tools["Box"])
     person.drag((18, 14), (50, 40))
     person.until_answered()
     person.key("C")

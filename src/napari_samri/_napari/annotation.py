@@ -84,6 +84,7 @@ class Annotation:
         if autosave:
             self.session.stepped.connect(self.journal.write)
         self.closed = False
+        self._users = 0
         # Replaced where an event loop brings events: then waiting means letting it run.
         self.pump: Callable[[float], None] = self._pump_queue
         self._error: SamriError | None = None
@@ -190,6 +191,16 @@ class Annotation:
         if self.recovered is not None:
             self.recovered.discard()
             self.recovered = None
+
+    def retain(self) -> None:
+        """Note one more user, such as a widget; each of them has to `release` it."""
+        self._users += 1
+
+    def release(self) -> None:
+        """Note that a user is gone; the last one closes it."""
+        self._users -= 1
+        if self._users <= 0:
+            self.close()
 
     def close(self, reason: str = "") -> None:
         """End it; labels stay in the viewer, unsaved work stays in the journal."""

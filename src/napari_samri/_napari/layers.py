@@ -100,6 +100,15 @@ def volume_of(layer: Image | Labels) -> Volume:
     return _volume_by_scale(layer)
 
 
+def is_usable(layer: Image) -> bool:
+    """Tell whether `volume_of` has a volume for a layer."""
+    try:
+        volume_of(layer)
+    except InputError:
+        return False
+    return True
+
+
 def _volume_by_scale(layer: Image | Labels) -> Volume:
     shape = tuple(layer.data.shape)
     if len(shape) not in {2, 3, 4}:

@@ -53,6 +53,7 @@ def start_session(
     annotation = annotations_of(viewer).get(id(image_layer))
     if annotation is None:
         annotation = _open(viewer, image_layer, labels_layer)
+        annotation.retain()  # by the script, so that it outlives a widget that joins in
     annotation.use_model(str(model), device=device, family=family)
     return annotation
 
