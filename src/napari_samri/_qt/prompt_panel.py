@@ -12,9 +12,9 @@ from napari_samri._napari.keys import shown_key
 TOOLS = (
     ("Box", "shapes", "add_rectangle", "Drag a box around an object"),
     ("Point", "points", "add", "Click on an object (positive) or off it (negative)"),
-    ("Scribble", "shapes", "add_path", "Scribble on an object: click along it, Escape to end"),
+    ("Scribble", "shapes", "add_path", "Draw along an object, or off it, with the button held"),
     ("Diameter", "shapes", "add_line", "Drag along an object's longest diameter (RECIST)"),
-    ("Outline", "shapes", "add_polygon", "Outline an object roughly: click around, Escape to end"),
+    ("Outline", "shapes", "add_polygon", "Outline an object: click around it, double click to end"),
     ("Ellipse", "shapes", "add_ellipse", "Drag an ellipse over an object"),
 )
 # (intent, title, tooltip)
