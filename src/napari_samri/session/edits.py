@@ -33,14 +33,18 @@ class Edit:
 
     def apply(self, labels: Array) -> None:
         """Write the new labels."""
-        self._write(labels, self.after)
+        labels[np.unravel_index(self.where, labels.shape)] = self.after
 
-    def revert(self, labels: Array) -> None:
-        """Write the old labels."""
-        self._write(labels, self.before)
+    def inverse(self) -> Edit:
+        """Return the edit that takes this one back."""
+        return Edit(self.where, self.after, self.before)
 
-    def _write(self, labels: Array, values: Array) -> None:
-        labels[np.unravel_index(self.where, labels.shape)] = values
+
+def relabel_edit(labels: Array, old: int, new: int) -> Edit:
+    """Return the edit that makes all voxels of one label those of another."""
+    where = np.flatnonzero(labels.reshape(-1) == old)
+    before = np.full(len(where), old, labels.dtype)
+    return Edit(where, before, np.full(len(where), new, labels.dtype))
 
 
 def paint_edit(

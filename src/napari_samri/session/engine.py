@@ -6,7 +6,14 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_samri.jobs.child import Child
-from napari_samri.segment.protocol import Died, Load, Loaded, job_to_message, message_to_event
+from napari_samri.segment.protocol import (
+    Cancel,
+    Died,
+    Load,
+    Loaded,
+    job_to_message,
+    message_to_event,
+)
 
 if TYPE_CHECKING:
     from napari_samri.jobs.wire import Message
@@ -57,6 +64,8 @@ class ProcessEngine:
         if isinstance(job, Load):
             self._loads[job.job] = job
         if self._child is None or not self._child.alive:
+            if isinstance(job, Cancel):
+                return
             self._child = Child(WORKER, self._receive, self._ended)
             if self._load is not None and not isinstance(job, Load):
                 self._child.send(job_to_message(self._load))
@@ -74,7 +83,8 @@ class ProcessEngine:
         event = message_to_event(message)
         if isinstance(event, Loaded):
             self._load = self._loads.pop(event.job, self._load)
-        self.events.put(event)
+        if not self._closed:
+            self.events.put(event)
 
     def _ended(self, code: int, text: str) -> None:
         if not self._closed:

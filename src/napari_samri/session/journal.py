@@ -12,6 +12,7 @@ import logging
 import os
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -48,6 +49,8 @@ logger = logging.getLogger(__name__)
 STATE_VARIABLE = "NAPARI_SAMRI_STATE"
 VERSION = 1
 SUFFIX = ".journal"
+# What reading raises on whole frames of another layout than ours.
+_MALFORMED = (LookupError, TypeError, ValueError, zlib.error)
 
 
 def journals_dir() -> Path:
@@ -131,9 +134,9 @@ class Journal:
         self._thread.join()
         self._started = False
         if not keep:
-            self.path.unlink(missing_ok=True)
+            _delete(self.path)
         self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+        _delete(Path(self._lock.lock_file))
 
     def _put(self, message: Message) -> None:
         if not self._started:
@@ -150,8 +153,10 @@ class Journal:
                 file.write(encode_message(self._beginning()))
                 while (item := self._queue.get()) is not None:
                     if isinstance(item, Flag):
-                        os.fsync(file.fileno())
-                        item.set()
+                        try:
+                            os.fsync(file.fileno())
+                        finally:
+                            item.set()
                         continue
                     file.write(encode_message(item))
                     # Enough for a crash of the process; the disk itself is waited for at rest.
@@ -209,28 +214,55 @@ class Recovered:
     document: Document
 
     def edit(self, labels: Array) -> Edit:
-        """Return the edit that turns a session's labels into the recovered ones."""
+        """Return the edit that turns a session's labels into the recovered ones.
+
+        Raises
+        ------
+        InputError
+            If their dtype does not hold the recovered ones.
+        """
         where = np.flatnonzero(labels.ravel() != self.labels.ravel()).astype(np.int64)
         index = np.unravel_index(where, labels.shape)
-        return Edit(where, labels[index], self.labels[index].astype(labels.dtype))
+        after = self.labels[index]
+        highest = np.iinfo(labels.dtype).max
+        if len(after) and after.max() > highest:
+            message = (
+                f"the unsaved work has labels up to {after.max()}, but the labels are "
+                f"{labels.dtype}, which ends at {highest}; start with a new labels layer."
+            )
+            raise InputError(message)
+        return Edit(where, labels[index], after.astype(labels.dtype))
 
     def discard(self) -> None:
         """Delete the journal."""
-        self.path.unlink(missing_ok=True)
-        Path(f"{self.path}.lock").unlink(missing_ok=True)
+        _delete(self.path)
+        _delete(Path(f"{self.path}.lock"))
 
 
 def find_recoverable(volume: Volume) -> Recovered | None:
     """Return the newest unsaved work on an image whose session is gone, or None."""
     found = sorted(
         journals_dir().glob(f"{image_identity(volume)}-*{SUFFIX}"),
-        key=lambda path: path.stat().st_mtime,
+        key=_modified,
     )
     for path in reversed(found):
         recovered = _recover(path)
         if recovered is not None and recovered.labels.shape == tuple(volume.array.shape):
             return recovered
     return None
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # gone meanwhile
+        return 0.0
+
+
+def _delete(path: Path) -> None:
+    """Delete a file if it is there; one that cannot be deleted is left."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def _recover(path: Path) -> Recovered | None:
@@ -241,11 +273,13 @@ def _recover(path: Path) -> Recovered | None:
         return None  # its session lives
     try:
         return _replay(path)
-    except (InputError, StoreError, OSError, KeyError, ValueError) as error:
+    except (InputError, StoreError, OSError, *_MALFORMED) as error:
         logger.warning("%s: this journal cannot be read (%s)", path, error)
         return None
     finally:
         lock.release()
+        if not path.exists():
+            _delete(Path(lock.lock_file))
 
 
 def _replay(path: Path) -> Recovered | None:
@@ -268,7 +302,7 @@ def _replay(path: Path) -> Recovered | None:
             where = np.unravel_index(message.arrays["where"], labels.shape)
             labels[where] = message.arrays["after"]
     if last is None or saved:
-        path.unlink(missing_ok=True)
+        _delete(path)
         return None
     document = document_from_json(last.head["document"], commits)
     return Recovered(path, path.stat().st_mtime, labels, document)

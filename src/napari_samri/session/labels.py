@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -87,21 +88,33 @@ class LabelTable:
         """Ids of the locked labels."""
         return tuple(entry.id for entry in self.labels if entry.locked)
 
-    def add(self, name: str | None = None, label: int | None = None) -> LabelTable:
+    def add(
+        self, name: str | None = None, label: int | None = None, limit: int = MAX_LABEL
+    ) -> LabelTable:
         """Return the table with one more label, which is the active one.
+
+        Without an id, it is the one after the highest, or the lowest free one up to `limit`.
 
         Raises
         ------
         InputError
             If the id is taken or not 1 to 65535, or all are taken.
         """
-        number = label if label is not None else max((e.id for e in self.labels), default=0) + 1
+        number = label if label is not None else self._free(limit)
         if not 1 <= number <= MAX_LABEL or number in self:
             message = f"label {number} cannot be added; expected a free id from 1 to {MAX_LABEL}."
             raise InputError(message)
         colour = PALETTE[(number - 1) % len(PALETTE)]
         entry = Label(number, name or f"label {number}", colour)
         return LabelTable(tuple(sorted((*self.labels, entry), key=lambda e: e.id)), number)
+
+    def _free(self, limit: int) -> int:
+        taken = {entry.id for entry in self.labels}
+        following = max(taken, default=0) + 1
+        if following <= limit:
+            return following
+        free = (number for number in range(1, limit + 1) if number not in taken)
+        return next(free, following)
 
     def change(self, label: int, **changes: Any) -> LabelTable:
         """Return the table with other properties of a label (name, colour, locked)."""
@@ -155,9 +168,7 @@ class LabelTable:
 
 
 def _colour(text: Any) -> str:
-    digits = str(text).removeprefix("#")
-    int(digits, 16)
-    if len(digits) != 6:
+    if not re.fullmatch("#?[0-9a-fA-F]{6}", str(text)):
         message = f"colour {text!r}"
         raise ValueError(message)
-    return f"#{digits.lower()}"
+    return "#" + str(text).removeprefix("#").lower()

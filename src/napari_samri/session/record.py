@@ -98,7 +98,8 @@ def commit_from_json(content: Any) -> Commit:
 
 def plane_to_json(plane: Plane) -> dict[str, Any]:
     """Return a plane, in display order, as JSON values."""
-    return {"axis": plane.axis, "index": plane.index, "time": plane.time}
+    time = None if plane.time is None else int(plane.time)
+    return {"axis": int(plane.axis), "index": int(plane.index), "time": time}
 
 
 def plane_from_json(content: Any) -> Plane:

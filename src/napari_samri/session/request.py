@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_samri.prompts import Prompt
+from napari_samri.prompts import Prompt, mask_to_box
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
 from napari_samri.segment.protocol import DEFAULT_MODEL, ModelChoice
 
@@ -69,7 +69,11 @@ class Request:
             return self._resolved(self.prompts)
         others = replace(self.prompts, points=(), strokes=())
         points = self.prompts.all_points(self.slice_shape)
-        first = Prompt(points=points, mask=self.reopened.mask)
+        mask = self.reopened.mask
+        # A mask alone means nothing to the networks; its box keeps the object where it is, but
+        # would hold back an object that a positive point is to make larger.
+        grows = any(point.positive for point in points)
+        first = Prompt(None if grows else mask_to_box(mask.array), points, mask)
         first.check(self.slice_shape)
         return (first, *(() if others.is_empty else self._resolved(others)))
 

@@ -63,7 +63,7 @@ def prepare_save(session: Session, path: Path | str) -> SaveJob:
         )
         raise InputError(message)
     source = session.volume.grid.path
-    if source is not None and path.exists() and path.samefile(source):
+    if source is not None and _is_same_file(path, source):
         message = f"{path}: this is the image itself; choose another name for the labels."
         raise InputError(message)
     document = session.document
@@ -73,6 +73,13 @@ def prepare_save(session: Session, path: Path | str) -> SaveJob:
         "commits": [commit_to_json(commit) for commit in document.commits],
     }
     return SaveJob(path, session.labels.copy(), session.volume, content, session.revision)
+
+
+def _is_same_file(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other)
+    except OSError:  # one of them is not there
+        return False
 
 
 def read_table(labels: Path) -> LabelTable | None:

@@ -84,31 +84,43 @@ class MaskService:
         self.choice = DEFAULT_MODEL
         self._jobs = 0
         self._views = 0
-        self._loading: tuple[int, ModelChoice] | None = None
+        self._loading: dict[int, ModelChoice] = {}
+        self._loads: dict[int, ModelChoice] = {}  # all there were, also those cancelled too late
         self._view: tuple[int, Plane] | None = None
         self._asked: tuple[int, Request] | None = None
-        self._ahead: tuple[int, Plane] | None = None
-        self._plan: deque[Plane] = deque()
+        self._plan: deque[Plane] = deque()  # to be embedded ahead; a new one for each view
+        self._ahead: tuple[int, Plane, deque[Plane]] | None = None  # under way, and its plan
         self._window: Window | None = None
         self._window_sought = False
 
     @property
     def busy(self) -> bool:
         """Whether an answer or a model is awaited."""
-        return self._asked is not None or self._loading is not None
+        return self._asked is not None or bool(self._loading)
+
+    def awaits(self, request: Request) -> bool:
+        """Whether the answer to this request is on its way."""
+        return self._asked is not None and self._asked[1] == request
 
     def load(self, choice: ModelChoice) -> None:
         """Load a model; if that fails, the one that runs stays."""
         job = self._next()
-        self._loading = (job, choice)
-        self.activity.emit(Activity(f"Loading {choice.model}"))
+        self._loading[job] = self._loads[job] = choice
+        self._show_rest()
         self.engine.submit(Load(job=job, choice=choice))
 
     def look_at(self, plane: Plane) -> None:
-        """Embed a slice, then its neighbours in the direction of scrolling."""
+        """Embed a slice, then its neighbours in the direction of scrolling.
+
+        What was asked of the slice looked at before is dropped.
+        """
+        self.forget()
         last = self._view[1] if self._view is not None else None
         size = self.volume.spatial_shape[plane.axis]
         self._plan = deque(slices_ahead(plane, last, size, self.ahead))
+        self._encode(plane)
+
+    def _encode(self, plane: Plane) -> None:
         self._views += 1
         job = self._next()
         self._view = (job, plane)
@@ -124,13 +136,15 @@ class MaskService:
             )
 
     def ask(self, request: Request) -> None:
-        """Answer a request; an earlier one that waits is dropped.
+        """Answer a request; an earlier one that waits is dropped, and the same one goes on.
 
         Raises
         ------
         InputError
             If its prompts are empty or lie outside the slice.
         """
+        if self.awaits(request):
+            return  # to begin anew would take longer
         prompts = request.objects()
         job = self._next()
         self._asked = (job, request)
@@ -160,10 +174,12 @@ class MaskService:
             self.look_at(self._view[1])
 
     def cancel(self) -> None:
-        """Stop loading, encoding and embedding ahead."""
+        """Stop loading, encoding and embedding ahead; whatever still comes of it is late."""
         self._plan.clear()
-        self._ahead = None
+        self._loading.clear()
+        self._asked = self._ahead = None
         self.engine.submit(Cancel(job=self._next()))
+        self._show_rest()
 
     def receive(self, event: Event | _WindowFound | None) -> None:
         """Take an event of the engine."""
@@ -209,27 +225,28 @@ class MaskService:
 
     def _repeat(self) -> None:
         """Submit anew what is looked at and asked for."""
-        asked = self._asked
+        asked, self._asked = self._asked, None
         if self._view is not None:
-            self.look_at(self._view[1])
+            self._encode(self._view[1])
         if asked is not None:
             self.ask(asked[1])
 
     def _take_model(self, event: Loaded) -> None:
-        if self._loading is not None and event.job == self._loading[0]:
-            self.choice = self._loading[1]
-            self._loading = None
+        self._loading.pop(event.job, None)
+        self.choice = self._loads[event.job]
         self.info = event.info
-        self.activity.emit(None)
+        self._show_rest()
         self._repeat()
         self.loaded.emit(event.info)
 
     def _take_answer(self, event: Answered) -> None:
         if self._asked is None or event.job != self._asked[0]:
+            self._show_rest()
+            self._embed_ahead()
             return  # late
         request = self._asked[1]
         self._asked = None
-        self.activity.emit(None)
+        self._show_rest()
         self._embed_ahead()
         # Of single masks there is one; of candidates, the model's own favourite comes first.
         self.answered.emit(
@@ -245,17 +262,21 @@ class MaskService:
             text = "Encoding the slice"
         self.activity.emit(Activity(text, event.done, event.total))
 
+    def _show_rest(self) -> None:
+        """Show what goes on beside a job that is done: a model that loads, or nothing."""
+        newest = next(reversed(self._loading.values()), None)
+        self.activity.emit(Activity(f"Loading {newest.model}") if newest is not None else None)
+
     def _finish(self, event: Encoded | Dropped | Failed) -> None:
-        awaited = False
-        if self._loading is not None and event.job == self._loading[0]:
-            self._loading, awaited = None, True
+        awaited = self._loading.pop(event.job, None) is not None
         if self._asked is not None and event.job == self._asked[0]:
             self._asked, awaited = None, True
         if self._ahead is not None and event.job == self._ahead[0]:
-            if isinstance(event, Dropped):  # interrupted by something urgent
-                self._plan.appendleft(self._ahead[1])
+            _, plane, plan = self._ahead
+            if isinstance(event, Dropped) and plan is self._plan:  # interrupted by a prompt
+                plan.appendleft(plane)
             self._ahead = None
-        self.activity.emit(None)
+        self._show_rest()
         # A slice that cannot be embedded, such as an empty one, is told of when it is asked for.
         if isinstance(event, Failed) and awaited:
             self.failed.emit(event.error())
@@ -268,15 +289,16 @@ class MaskService:
         if isinstance(after, Dropped):
             return  # by something that is still to come, and that will be followed by this
         plane = self._plan.popleft()
-        self._ahead = (self._next(), plane)
+        self._ahead = (self._next(), plane, self._plan)
         self.engine.submit(
             Encode(job=self._ahead[0], pixels=self._pixels(plane), window=self._window)
         )
 
     def _bury(self, event: Died) -> None:
-        self._loading = self._asked = self._ahead = None
+        self._asked = self._ahead = None
+        self._loading.clear()
         self._plan.clear()
-        self.activity.emit(None)
+        self._show_rest()
         reason = f" ({event.text})" if event.text else ""
         message = (
             f"the model's process ended unexpectedly with code {event.code}{reason}; it may have "

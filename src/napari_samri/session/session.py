@@ -12,8 +12,8 @@ from psygnal import Signal
 from napari_samri.errors import GeometryError, InputError, SamriError
 from napari_samri.prompts import MaskRegion, PromptSet
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
-from napari_samri.session.edits import Edit, paint_edit
-from napari_samri.session.labels import LabelTable
+from napari_samri.session.edits import Edit, paint_edit, relabel_edit
+from napari_samri.session.labels import MAX_LABEL, LabelTable
 from napari_samri.session.request import Preview, Request
 from napari_samri.session.state import Commit, Document, History, Reopened, Step
 
@@ -103,9 +103,10 @@ class Session:
         """Go to a plane; None while no plane is shown, as in a 3D view."""
         if plane == self.plane:
             return
-        self.plane = plane
         if plane is not None:
             plane.check(self.volume)
+        self.plane = plane
+        if plane is not None:
             self.service.look_at(plane)
         self._follow()
         self.changed.emit()
@@ -137,7 +138,9 @@ class Session:
         if request is None:
             message = "there is no prompt on this slice; draw a box or click on the object first."
             raise InputError(message)
-        self.service.ask(request)
+        if not self.service.awaits(request):
+            self._commit_pending = None  # of a mask that was cancelled
+            self.service.ask(request)
 
     def set_candidates(self, multimask: bool) -> None:
         """Ask for three candidates instead of one mask, or the reverse."""
@@ -178,7 +181,7 @@ class Session:
         if request is None:
             message = "there is nothing to commit on this slice; draw a box or click first."
             raise InputError(message)
-        self._check_lock(self._target(request))
+        self._check_target(self._target(request))
         if self.preview is None or self.preview.request != request:
             self.service.ask(request)
             self._commit_pending = request
@@ -194,7 +197,8 @@ class Session:
             If there is no object, or its label is locked.
         """
         pixels = self._pixels(plane)
-        label = int(pixels[row, column])
+        inside = 0 <= row < pixels.shape[0] and 0 <= column < pixels.shape[1]
+        label = int(pixels[row, column]) if inside else 0
         if label == 0:
             message = "there is no object at this place; click on one that was committed."
             raise InputError(message)
@@ -226,21 +230,20 @@ class Session:
         if label != table.active:
             table = table.activate(label) if label in table else table.add(label=label)
             self.document = replace(self.document, table=table)
-            self.stepped.emit(self.document, None)
             self.changed.emit()
 
     def next_object(self) -> None:
         """Add a label and make it the active one."""
-        self.set_table(self.document.table.add())
+        limit = min(MAX_LABEL, int(np.iinfo(self.labels.dtype).max))
+        self.set_table(self.document.table.add(limit=limit))
 
     def remove_label(self, label: int) -> None:
         """Remove a label from the table, and its voxels from the array, as one step."""
         self._check_lock(label)
         table = self.document.table.remove(label)
-        where = np.nonzero(self.labels == label)
-        self._step(
-            replace(self.document, table=table), plane=None, edit=paint_edit(self.labels, where, 0)
-        )
+        others = {k: v for k, v in self.document.reopened.items() if v.label != label}
+        document = replace(self.document, table=table, reopened=others)
+        self._step(document, plane=None, edit=relabel_edit(self.labels, label, 0))
 
     def paint(self, where: tuple[Array, ...], after: Array) -> None:
         """Take what was painted by hand, one step of history; locked labels are spared.
@@ -269,16 +272,13 @@ class Session:
     def undo(self) -> None:
         """Take back the last step: prompts, commits, strokes and label changes alike."""
         step = self.history.undo()
-        if step.edit is not None:
-            step.edit.revert(self.labels)
-        self._travel(step, step.before)
+        edit = step.edit.inverse() if step.edit is not None else None
+        self._travel(step.plane, step.before, step.after, edit)
 
     def redo(self) -> None:
         """Do again what was undone last."""
         step = self.history.redo()
-        if step.edit is not None:
-            step.edit.apply(self.labels)
-        self._travel(step, step.after)
+        self._travel(step.plane, step.after, step.before, step.edit)
 
     def restore(self, document: Document, edit: Edit | None) -> None:
         """Take up the work of another session, as one step."""
@@ -336,6 +336,17 @@ class Session:
             message = f"the label '{name}' is locked; unlock it or choose another label."
             raise InputError(message)
 
+    def _check_target(self, label: int) -> None:
+        """Raise InputError unless masks can be written as a label."""
+        self._check_lock(label)
+        highest = np.iinfo(self.labels.dtype).max
+        if label > highest:
+            message = (
+                f"the labels are {self.labels.dtype}, which holds no label {label}; expected one "
+                f"up to {highest}. Start with a new labels layer, or choose another label."
+            )
+            raise InputError(message)
+
     def _commit(self, preview: Preview) -> None:
         request, mask = preview.request, preview.mask
         label = self._target(request)
@@ -351,6 +362,12 @@ class Session:
         rows, columns = np.nonzero(before != after)
         where = self._voxels(plane, rows, columns)
         edit = paint_edit(self.labels, where, after[rows, columns], self.document.table.locked)
+        if len(rows) and not len(edit.where):
+            message = (
+                "all of the mask lies on locked labels, so nothing was committed; unlock them or "
+                "draw elsewhere."
+            )
+            raise InputError(message)
         document = self.document.without(plane)
         record = self._record(preview, label, len(edit.where))
         self._step(replace(document, commits=(*document.commits, record)), edit=edit)
@@ -392,11 +409,21 @@ class Session:
         self.history.push(step)
         self._arrive(document, edit)
 
-    def _travel(self, step: Step, document: Document) -> None:
-        if step.plane is not None and step.plane != self.plane:
-            self.revealed.emit(step.plane)
-            self.look_at(step.plane)
-        self._arrive(document, step.edit)
+    def _travel(
+        self, plane: Plane | None, document: Document, left: Document, edit: Edit | None
+    ) -> None:
+        """Go along a step of history, from the document that is left to another one."""
+        active = self.document.table.active
+        if document.table.active == left.table.active and active in document.table:
+            # The step did not choose another label, so the user's latest choice stands.
+            document = replace(document, table=document.table.activate(active))
+        self.document = document
+        if edit is not None:
+            edit.apply(self.labels)
+        if plane is not None and plane != self.plane:
+            self.revealed.emit(plane)
+            self.look_at(plane)
+        self._arrive(document, edit)
 
     def _arrive(self, document: Document, edit: Edit | None) -> None:
         self.document = document
@@ -410,7 +437,7 @@ class Session:
     def _follow(self) -> None:
         """Show and ask for what the state now means."""
         request = self.request
-        self._commit_pending = None
+        self._check_pending(request)
         if request is None or not request.can_be_asked:
             self.service.forget()
             self._show(None)
@@ -419,6 +446,16 @@ class Session:
                 self._show(None)
             if self.live:
                 self._ask(request)
+
+    def _check_pending(self, request: Request | None) -> None:
+        """Tell if a mask that was to be committed is not asked for any more."""
+        if self._commit_pending is not None and self._commit_pending != request:
+            self._commit_pending = None
+            message = (
+                "the mask was still being computed when something else was done, so it was not "
+                "committed; its prompts are kept."
+            )
+            self.failed.emit(InputError(message))
 
     def _ask(self, request: Request) -> None:
         try:
@@ -439,6 +476,7 @@ class Session:
         if self._commit_pending == request:
             self._commit_pending = None
             try:
+                self._check_target(self._target(request))
                 self._commit(preview)
             except SamriError as error:
                 self.failed.emit(error)

@@ -117,7 +117,7 @@ class History:
         self._undone.clear()
 
     def undo(self) -> Step:
-        """Take back the last step; the caller reverts it.
+        """Take back the last step; the caller takes back what it did.
 
         Raises
         ------
