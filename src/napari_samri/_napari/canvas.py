@@ -50,6 +50,7 @@ class Canvas:
                 color_dict={None: "transparent", 0: "transparent", 1: PREVIEW_COLOUR}
             ),
             opacity=0.5,
+            visible=False,
             **options,
         )
         self.shapes: Shapes = viewer.add_shapes(
@@ -94,6 +95,8 @@ class Canvas:
         self._painted = preview.request.plane if preview is not None else None
         if preview is not None:
             _plane_view(data, preview.request.plane)[:] = preview.mask
+        # A layer that is hidden costs nothing while the slices are scrolled.
+        self.preview.visible = preview is not None
         redraw(self.preview)
 
     def show_table(self, table: LabelTable) -> None:

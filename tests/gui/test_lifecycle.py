@@ -1,0 +1,190 @@
+"""Widgets come and go: nothing of them stays behind, and they do not disturb each other."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = [
+    pytest.mark.gui,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+OURS = ("samri-",)
+
+
+def rest(seconds: float = 0.1) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.002)
+
+
+def until(holds: Callable[[], Any], what: str) -> None:
+    end = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        rest(0.02)
+
+
+def our_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(OURS)]
+
+
+def callbacks(viewer: Any) -> dict[str, int]:
+    """Return how many callbacks hang on what sessions listen to."""
+    emitters = {
+        "inserted": viewer.layers.events.inserted,
+        "removed": viewer.layers.events.removed,
+        "step": viewer.dims.events.current_step,
+        "order": viewer.dims.events.order,
+        "ndisplay": viewer.dims.events.ndisplay,
+        "image": viewer.layers["image"].events.data,
+    }
+    return {name: len(emitter.callbacks) for name, emitter in emitters.items()}
+
+
+def new_viewer() -> Any:
+    import napari
+
+    viewer = napari.Viewer(show=True)
+    voxels = np.random.default_rng(0).normal(100, 5, (8, 64, 64)).astype(np.float32)
+    voxels[:, 16:48, 16:48] += 100
+    viewer.add_image(voxels, name="image", units=("mm",) * 3)
+    return viewer
+
+
+def open_widget(viewer: Any) -> tuple[Any, Any]:
+    from napari_samri._qt.segment_widget import SegmentWidget
+
+    widget = SegmentWidget(viewer)
+    dock = viewer.window.add_dock_widget(widget, name="Segment")
+    return widget, dock
+
+
+def test_nothing_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two viewers, two sessions, each widget closed and opened again."""
+    threads = our_threads()
+    viewers = [new_viewer(), new_viewer()]
+    rest(0.5)
+    before = [callbacks(viewer) for viewer in viewers]
+    try:
+        for _ in range(2):
+            pairs = [open_widget(viewer) for viewer in viewers]
+            for widget, _dock in pairs:
+                until(lambda w=widget: w.annotation.service.info, "the model")
+            engines = [widget.annotation.engine for widget, _ in pairs]
+            pids = [engine.pid for engine in engines]
+            assert len(set(pids)) == 2, "each session has a model's process of its own"
+            for (widget, _dock), step in zip(pairs, (2, 5), strict=True):
+                widget.viewer.dims.set_current_step(0, step)
+                widget.annotation.add_box(14, 14, 50, 50)
+            for widget, _dock in pairs:
+                until(lambda w=widget: w.annotation.session.preview, "the mask")
+            planes = [widget.annotation.session.preview.request.plane.index for widget, _ in pairs]
+            assert planes == [2, 5], "sessions do not disturb each other"
+            for widget, _dock in pairs:
+                widget.annotation.session.clear()
+                widget.viewer.window.remove_dock_widget(widget)
+                widget.close()
+            del widget, _dock, pairs
+            rest(1)
+            gc.collect()
+            assert [engine.pid for engine in engines] == [None, None]
+            names = [[layer.name for layer in viewer.layers] for viewer in viewers]
+            assert all(set(n) <= {"image", "image labels", "image labels [1]"} for n in names), (
+                names
+            )
+            assert [callbacks(viewer) for viewer in viewers] == before
+        until(lambda: our_threads() == threads, f"the threads {our_threads()} to end")
+    finally:
+        for viewer in viewers:
+            viewer.close()
+        rest()
+
+
+def test_two_widgets_share_the_session_on_an_image() -> None:
+    viewer = new_viewer()
+    try:
+        first, _ = open_widget(viewer)
+        second, _ = open_widget(viewer)
+        assert first.annotation is second.annotation
+        annotation = first.annotation
+        first.close()
+        rest()
+        assert not annotation.closed
+        second.close()
+        rest()
+        assert annotation.closed
+    finally:
+        viewer.close()
+        rest()
+
+
+def test_console_and_widget_share_the_session() -> None:
+    from napari_samri import start_session
+
+    viewer = new_viewer()
+    try:
+        annotation = start_session(viewer, viewer.layers["image"])
+        widget, _ = open_widget(viewer)
+        assert widget.annotation is annotation
+        viewer.dims.set_current_step(0, 3)
+        annotation.add_box(14, 14, 50, 50)
+        annotation.wait()
+        assert annotation.session.preview.mask.any()
+        widget.close()
+        rest()
+        assert not annotation.closed
+        annotation.close()
+        assert not our_threads()
+    finally:
+        viewer.close()
+        rest()
+
+
+def test_bad_images_are_refused_with_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    import napari
+
+    viewer = napari.Viewer(show=True)
+    try:
+        widget, _ = open_widget(viewer)
+        widget.session.prompts.actions_["commit"].click()
+        assert "Choose or open an image first" in capsys.readouterr().out
+        colour = viewer.add_image(np.zeros((8, 9, 3), np.uint8), rgb=True, name="photo")
+        rest()
+        assert widget.annotation is None
+        widget.use_image(colour)
+        assert "is RGB; expected one grey value per voxel" in capsys.readouterr().out
+        assert [layer.name for layer in viewer.layers] == ["photo"]
+    finally:
+        viewer.close()
+        rest()
+
+
+def test_a_removed_image_ends_the_session_and_leaves_labels() -> None:
+    viewer = new_viewer()
+    try:
+        widget, _ = open_widget(viewer)
+        until(lambda: widget.annotation.service.info, "the model")
+        annotation = widget.annotation
+        viewer.layers.remove("image")
+        rest()
+        assert annotation.closed
+        assert widget.annotation is None
+        assert [layer.name for layer in viewer.layers] == ["image labels"]
+    finally:
+        viewer.close()
+        rest()
