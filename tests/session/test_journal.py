@@ -1,0 +1,343 @@
+"""Autosave: what was done comes back after a crash, and is offered only then."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_samri.errors import InputError, StoreError
+from napari_samri.geometry import Plane
+from napari_samri.jobs.wire import Message, encode_message
+from napari_samri.prompts import Box, Point, PromptSet
+from napari_samri.session import journal as journal_module
+from napari_samri.session.journal import Journal, find_recoverable, image_identity, journals_dir
+from tests.session.fakes import Bench, make_volume
+
+ROOT = Path(__file__).parents[2]
+BOX = PromptSet(boxes=(Box(1, 1, 3, 4),))
+
+
+class Kept(Bench):
+    """A bench whose session has a journal."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.load()
+        self.failures: list[StoreError] = []
+        self.journal = Journal(self.volume, self.session.labels, self.failures.append)
+        self.session.stepped.connect(self.journal.write)
+
+    def commit(self, index: int = 0) -> None:
+        self.look(0, index)
+        self.session.set_prompts(BOX)
+        self.answer()
+        self.session.commit()
+
+    def abandon(self) -> None:
+        """End as a crash does: nothing is deleted, the lock goes."""
+        self.journal.close(keep=True)
+
+
+def journals() -> list[str]:
+    return sorted(path.suffix for path in journals_dir().glob("*"))
+
+
+# Killed
+
+
+@pytest.mark.parametrize("mode", ["wait", "busy"])
+def test_killed(mode: str) -> None:
+    """All that was committed and the open prompts are there, to the last step written."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "tests.session.crashing", mode]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        voxels = int(process.stdout.readline())
+        if mode == "wait":
+            process.stdout.readline()
+        else:
+            time.sleep(0.5)
+        assert find_recoverable(make_volume()) is None  # its session lives
+        process.kill()
+    recovered = find_recoverable(make_volume())
+    assert recovered is not None
+    assert np.count_nonzero(recovered.labels) == voxels == 12 + 16
+    document = recovered.document
+    assert [commit.plane for commit in document.commits] == [Plane(0, 0), Plane(0, 1)]
+    assert document.prompts(Plane(0, 2)).boxes == (Box(1, 1, 5, 4),)
+    assert document.reopened[Plane(0, 1)].label == 2
+    assert document.reopened[Plane(0, 1)].mask.array.sum() == 16
+    assert document.prompts(Plane(0, 1)).points[0] == Point(0.1, 2)
+    assert (document.table[1].name, document.table[1].locked) == ("liver", True)
+
+    bench = Bench()
+    bench.load()
+    bench.session.restore(document, recovered.edit(bench.session.labels))
+    np.testing.assert_array_equal(bench.session.labels, recovered.labels)
+    bench.session.undo()
+    assert not bench.session.labels.any()
+    recovered.discard()
+    assert find_recoverable(make_volume()) is None
+    assert journals() == []
+
+
+# Offered, or not
+
+
+def test_nothing_done_leaves_nothing() -> None:
+    bench = Kept()
+    bench.look()
+    bench.journal.mark_saved()
+    bench.journal.flush()
+    bench.journal.close(keep=True)
+    assert journals() == []
+    assert find_recoverable(bench.volume) is None
+
+
+def test_labels_that_were_there_come_back_too() -> None:
+    labels = np.random.default_rng(0).integers(0, 9, (5, 6, 7)).astype(np.int32)
+    bench = Kept(labels=labels)
+    bench.commit()
+    bench.abandon()
+    recovered = find_recoverable(bench.volume)
+    assert recovered is not None
+    np.testing.assert_array_equal(recovered.labels, bench.session.labels)
+    assert recovered.labels.dtype == np.int32
+    assert abs(recovered.time - time.time()) < 600
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (2, 5, 6, 7)])
+def test_2d_and_4d(shape: tuple[int, ...]) -> None:
+    bench = Kept(volume=make_volume(shape))
+    bench.look(0, 0, 1 if len(shape) == 4 else None)
+    bench.session.set_prompts(BOX)
+    bench.answer()
+    bench.session.commit()
+    bench.abandon()
+    recovered = find_recoverable(bench.volume)
+    assert recovered is not None
+    np.testing.assert_array_equal(recovered.labels, bench.session.labels)
+
+
+def test_undo_and_redo_are_followed() -> None:
+    bench = Kept()
+    bench.commit(0)
+    bench.commit(1)
+    bench.session.undo()
+    bench.session.undo()
+    bench.session.undo()
+    bench.session.redo()
+    bench.commit(3)
+    bench.abandon()
+    recovered = find_recoverable(bench.volume)
+    assert recovered is not None
+    np.testing.assert_array_equal(recovered.labels, bench.session.labels)
+    assert recovered.document.commits == bench.session.document.commits
+    assert recovered.document.drawn == bench.session.document.drawn
+
+
+def test_a_session_that_lives_is_not_offered() -> None:
+    bench = Kept()
+    bench.commit()
+    bench.journal.flush()
+    assert find_recoverable(bench.volume) is None
+    bench.abandon()
+    assert find_recoverable(bench.volume) is not None
+
+
+def test_saved_work_is_not_offered() -> None:
+    bench = Kept()
+    bench.commit()
+    bench.journal.mark_saved()
+    bench.abandon()
+    assert find_recoverable(bench.volume) is None
+    assert journals() == []
+
+
+def test_work_after_saving_is_offered_with_what_was_before() -> None:
+    bench = Kept()
+    bench.commit(0)
+    bench.journal.mark_saved()
+    bench.commit(1)
+    bench.abandon()
+    recovered = find_recoverable(bench.volume)
+    assert recovered is not None
+    np.testing.assert_array_equal(recovered.labels, bench.session.labels)
+
+
+def test_the_choice_of_a_label_is_no_unsaved_work() -> None:
+    bench = Kept()
+    bench.session.next_object()
+    bench.commit(0)
+    bench.journal.mark_saved()
+    bench.session.activate(1)
+    bench.abandon()
+    assert find_recoverable(bench.volume) is None
+
+
+def test_a_session_that_ended_well_leaves_nothing() -> None:
+    threads = threading.active_count()
+    bench = Kept()
+    bench.commit()
+    bench.journal.close(keep=False)
+    bench.journal.close(keep=False)
+    assert journals() == []
+    assert threading.active_count() == threads
+
+
+def test_another_images_work_is_not_offered() -> None:
+    bench = Kept()
+    bench.commit()
+    bench.abandon()
+    other = replace(bench.volume, array=bench.volume.array + 1)
+    assert image_identity(other) != image_identity(bench.volume)
+    assert find_recoverable(other) is None
+    assert find_recoverable(make_volume((5, 6, 8))) is None
+
+
+def test_an_image_of_a_file_is_known_by_its_path(tmp_path: Path) -> None:
+    volume = make_volume()
+    grid = replace(volume.grid, path=tmp_path / "patient.nii.gz")
+    bench = Kept(volume=replace(volume, grid=grid))
+    bench.commit()
+    bench.abandon()
+    assert find_recoverable(volume) is None
+    assert find_recoverable(bench.volume) is not None
+    for path in journals_dir().glob("*"):
+        assert "patient" not in path.name
+        assert b"patient" not in path.read_bytes()
+
+
+def test_the_newest_comes_first_and_discarding_it_leaves_the_older() -> None:
+    for index in (0, 1):
+        bench = Kept()
+        bench.commit(index)
+        bench.abandon()
+        os.utime(bench.journal.path, (index + 1, index + 1))
+    for index in (1, 0):
+        recovered = find_recoverable(make_volume())
+        assert recovered is not None
+        assert recovered.document.commits[0].plane == Plane(0, index)
+        recovered.discard()
+    assert find_recoverable(make_volume()) is None
+
+
+# Damaged
+
+
+def test_a_torn_last_step_is_left_out() -> None:
+    bench = Kept()
+    bench.commit(0)
+    bench.session.next_object()
+    before = bench.session.labels.copy()
+    bench.commit(1)
+    bench.abandon()
+    content = bench.journal.path.read_bytes()
+    bench.journal.path.write_bytes(content[:-5])
+    recovered = find_recoverable(bench.volume)
+    assert recovered is not None
+    np.testing.assert_array_equal(recovered.labels, before)
+    assert recovered.document.prompts(Plane(0, 1)) == BOX  # of the step before the commit
+
+
+def _frame(**head: Any) -> bytes:
+    return encode_message(Message(head))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"SMRI",
+        b"nonsense, and more than a few bytes of it",
+        _frame(kind="session", version=99, shape=[5, 6, 7], dtype="<u2"),
+        _frame(kind="session", version=1, shape="x", dtype="<u2"),
+        _frame(kind="session", version=1, shape=[5, 6, 7], dtype="<u2") + _frame(kind="step"),
+        _frame(kind="session", version=1, shape=[5, 6, 7], dtype="<u2")
+        + _frame(kind="step", kept=0, added=[], document={"drawn": 3}),
+        _frame(kind="session", version=1, shape=[5, 6, 7], dtype="<u2")
+        + _frame(kind="step", kept=0, added=[1], document={}),
+    ],
+)
+def test_journals_that_cannot_be_read_are_passed_over(content: bytes) -> None:
+    bench = Kept()
+    bench.commit()
+    bench.abandon()
+    os.utime(bench.journal.path, (1, 1))
+    identity = image_identity(bench.volume)
+    (journals_dir() / f"{identity}-newer.journal").write_bytes(content)
+    recovered = find_recoverable(bench.volume)
+    assert recovered is not None
+    assert recovered.path == bench.journal.path
+
+
+# Without room
+
+
+def test_a_folder_that_cannot_be_written_is_told_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("no folder", encoding="utf-8")
+    monkeypatch.setenv("NAPARI_SAMRI_STATE", str(tmp_path / "file"))
+    bench = Kept()
+    assert find_recoverable(bench.volume) is None
+    for index in range(3):
+        bench.commit(index)
+    bench.journal.flush()
+    assert len(bench.failures) == 1
+    assert isinstance(bench.failures[0], StoreError)
+    assert bench.session.labels[2].any()
+    bench.journal.close(keep=False)
+
+
+@pytest.mark.parametrize("what", ["write", "fsync"])
+def test_a_disk_that_fills_is_told_of_once(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Kept()
+    bench.commit(0)
+    bench.journal.flush()
+
+    def refuse(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    if what == "fsync":
+        monkeypatch.setattr("napari_samri.session.journal.os.fsync", refuse)
+    else:
+        monkeypatch.setattr("napari_samri.session.journal.encode_message", refuse)
+    for index in range(1, 4):
+        bench.commit(index)
+        bench.journal.flush()
+    assert len(bench.failures) == 1
+    assert "No space left" in str(bench.failures[0])
+    bench.abandon()
+    monkeypatch.undo()
+
+
+def test_recovered_labels_that_do_not_fit_are_refused() -> None:
+    bench = Kept(labels=np.zeros((5, 6, 7), np.uint16))
+    bench.session.activate(300)
+    bench.commit()
+    bench.abandon()
+    recovered = find_recoverable(bench.volume)
+    assert recovered is not None
+    with pytest.raises(InputError, match="uint8"):
+        recovered.edit(np.zeros((5, 6, 7), np.uint8))
+    edit = recovered.edit(np.zeros((5, 6, 7), np.int32))
+    assert edit.after.dtype == np.int32
+
+
+def test_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(journal_module.STATE_VARIABLE)
+    assert journals_dir().parts[-2:] == ("napari-samri", "sessions")
+    monkeypatch.setenv(journal_module.STATE_VARIABLE, "~/there")
+    assert journals_dir() == Path.home() / "there"

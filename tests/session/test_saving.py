@@ -1,0 +1,162 @@
+"""Labels and the record beside them: both new, or both as they were."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from napari_samri.errors import InputError, StoreError
+from napari_samri.geometry import Volume
+from napari_samri.io import load_volume
+from napari_samri.io.sidecar import read_sidecar, sidecar_path
+from napari_samri.prompts import Box, PromptSet
+from napari_samri.session.record import commit_from_json
+from napari_samri.session.saving import prepare_save, read_table
+from tests.session.fakes import Bench
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AFFINE = np.array(
+    [[-0.8, 0.05, 0.4, 30], [0.04, 0.9, -0.3, -20], [0.1, 0.07, 4.0, 5], [0, 0, 0, 1]], float
+)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "image.nii.gz"
+    array = np.random.default_rng(0).integers(0, 99, (7, 6, 5)).astype(np.int16)
+    nib.Nifti1Image(array, AFFINE).to_filename(path)
+    return path
+
+
+@pytest.fixture
+def bench(source: Path) -> Bench:
+    """Return a session with two commits, a name and a lock."""
+    bench = Bench(load_volume(source))
+    bench.load()
+    session = bench.session
+    for index in (0, 2):
+        bench.look(0, index)
+        session.set_prompts(PromptSet(boxes=(Box(1, 1, 3, 4),)))
+        bench.answer()
+        session.commit()
+        session.next_object()
+    table = session.document.table.change(1, name="Leber — links", colour="#AABBCC", locked=True)
+    session.set_table(table)
+    return bench
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_all_comes_back(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "labels.nii.gz"
+    job = prepare_save(bench.session, path)
+    expected = bench.session.labels.copy()
+    bench.session.undo()  # what is done meanwhile is not in it
+    bench.session.labels[:] = 7
+    job.run()
+    saved = load_volume(path)
+    np.testing.assert_array_equal(saved.array, expected)
+    np.testing.assert_allclose(nib.load(path).affine, AFFINE, atol=1e-6)
+    table = read_table(path)
+    assert table is not None
+    assert next((e.id, e.name, e.colour, e.locked) for e in table) == (
+        1,
+        "Leber — links",
+        "#aabbcc",
+        True,
+    )
+    assert table.active == 3
+    content = read_sidecar(path)
+    assert content is not None
+    commits = tuple(commit_from_json(entry) for entry in content["commits"])
+    assert commits == bench.session.document.commits
+    assert "image" not in json.dumps(content)  # nor anything else about whose it is
+
+
+def test_labels_without_a_record(tmp_path: Path) -> None:
+    assert read_table(tmp_path / "labels.nii.gz") is None
+
+
+class Refusal:
+    """A disk that is full after so many writes."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        "napari_samri.session.saving.save_labels",
+        "nibabel.Nifti1Image.to_filename",
+        "pathlib.Path.write_text",
+        "pathlib.Path.replace",
+    ],
+)
+def test_a_disk_that_refuses_leaves_the_old_files(
+    bench: Bench, tmp_path: Path, failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "labels.nii.gz"
+    prepare_save(bench.session, path).run()
+    before = contents(tmp_path)
+    bench.session.undo()
+    bench.session.undo()
+    job = prepare_save(bench.session, path)
+    with monkeypatch.context() as patch:
+        patch.setattr(failing, Refusal(OSError(28, "No space left on device")))
+        with pytest.raises(StoreError, match="No space left"):
+            job.run()
+    assert contents(tmp_path) == before
+    job.run()
+    assert contents(tmp_path) != before
+
+
+def test_a_folder_that_is_not_there(bench: Bench, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="folder exists"):
+        prepare_save(bench.session, tmp_path / "no" / "labels.nii.gz").run()
+
+
+def test_the_image_itself_is_never_overwritten(bench: Bench, source: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.nii.gz"
+    link.symlink_to(source)
+    for path in (source, str(source), link):
+        with pytest.raises(InputError, match="image itself"):
+            prepare_save(bench.session, path)
+    prepare_save(bench.session, tmp_path / "other.nii.gz").run()
+
+
+def test_an_image_that_is_gone_does_not_matter(bench: Bench, source: Path, tmp_path: Path) -> None:
+    path = tmp_path / "labels.nii.gz"
+    prepare_save(bench.session, path).run()
+    source.unlink()
+    prepare_save(bench.session, path).run()
+
+
+def test_only_nifti(bench: Bench, tmp_path: Path) -> None:
+    for name in ("labels", "labels.png", "labels.nii.bak"):
+        with pytest.raises(InputError, match=r"\.nii"):
+            prepare_save(bench.session, tmp_path / name)
+
+
+def test_images_without_a_files_grid(bench: Bench, tmp_path: Path) -> None:
+    bench.session.grid_is_known = False
+    with pytest.raises(InputError, match="grid"):
+        prepare_save(bench.session, tmp_path / "labels.nii.gz")
+
+
+def test_what_belongs_to_no_volume(bench: Bench, tmp_path: Path) -> None:
+    assert isinstance(bench.volume, Volume)
+    assert sidecar_path(tmp_path / "labels.nii.gz") == tmp_path / "labels.samri.json"
+    prepare_save(bench.session, tmp_path / "labels.nii").run()
+    assert (tmp_path / "labels.samri.json").exists()
