@@ -5,13 +5,20 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
 import pytest
+from npe2 import PluginManifest
 
+import napari_samri
 from napari_samri.cli import main
 
+if TYPE_CHECKING:
+    from npe2 import PluginManager
+
+MANIFEST = Path(napari_samri.__file__).parent / "napari.yaml"
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -27,7 +34,8 @@ def brain() -> nib.Nifti1Image:
 
 
 @pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npe2pm: PluginManager) -> Path:
+    npe2pm.register(PluginManifest.from_file(MANIFEST))
     monkeypatch.chdir(tmp_path)
     nib.save(brain(), tmp_path / "brain.nii.gz")
     page = (ROOT / "docs/reference/prompt-files.md").read_text()
@@ -44,6 +52,9 @@ def readers() -> list[object]:
     return list(registry._readers)
 
 
+# Of napari and its own dependencies, which we cannot mend.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path, workplace: Path) -> None:
     names: dict[str, object] = {}
