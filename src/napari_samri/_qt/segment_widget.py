@@ -286,5 +286,5 @@ def _end(parts: dict[str, Any]) -> None:
 def _let_go(parts: dict[str, Any]) -> None:
     """Disconnect a widget that may be destroyed already, known by its attributes."""
     parts["_with_viewer"].close()
-    parts["session"]._connections.close()
+    parts["session"].disconnect_all()
     _end(parts)

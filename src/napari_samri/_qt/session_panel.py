@@ -1,0 +1,183 @@
+"""Prompts, masks, labels and progress of one annotation: panels wired to its session."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_samri._napari.connections import Connections
+from napari_samri._napari.keys import KEYS, bind_keys
+from napari_samri._napari.picking import pick_pixel
+from napari_samri._qt.label_panel import LabelPanel
+from napari_samri._qt.mask_panel import MaskPanel
+from napari_samri._qt.prompt_panel import PromptPanel
+from napari_samri._qt.status_panel import StatusPanel
+from napari_samri.errors import SamriError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_samri._napari.annotation import Annotation
+    from napari_samri.session.request import Preview
+
+
+class SessionPanel(QWidget):
+    """Shows the annotation it is attached to, if any, and passes intents on to it."""
+
+    save_clicked = Signal()
+    post_changed = Signal(bool, bool)  # largest component, fill holes
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.annotation: Annotation | None = None
+        self.status, self.prompts = StatusPanel(), PromptPanel()
+        self.masks, self.labels = MaskPanel(), LabelPanel()
+        self._connections = Connections()
+        self._stop_picking: Callable[[], None] = _nothing
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for panel in (self.status, self.prompts, self.masks, self.labels):
+            layout.addWidget(panel)
+        self._wire()
+
+    def attach(self, annotation: Annotation) -> None:
+        """Show an annotation, and let it hear what is clicked."""
+        self.detach()
+        self.annotation = annotation
+        add, session = self._connections.add, annotation.session
+        add(session.changed, self._show_state)
+        add(session.previewed, self._show_preview)
+        add(session.failed, lambda error: show_error(str(error)))
+        add(annotation.service.activity, self.status.show_activity)
+        canvas = annotation.link.canvas
+        bind_keys(
+            (*canvas.temporary, canvas.labels), {intent: self._act(intent) for intent in KEYS}
+        )
+        recovered = annotation.recovered
+        self.status.show_recovered(recovered.time if recovered is not None else None)
+        self._show_state()
+        self.take_tool("shapes", "add_rectangle")
+
+    def disconnect_all(self) -> None:
+        """Hear no more of the annotation; also where the panel's Qt part is gone."""
+        self._stop_picking()
+        self._connections.close()
+        self.annotation = None
+
+    def detach(self) -> None:
+        """Let the annotation go."""
+        self.disconnect_all()
+        self.status.show_activity(None)
+        self.status.show_recovered(None)
+        self.masks.show_preview(None, False)
+
+    def take_tool(self, layer: str, mode: str) -> None:
+        """Select the layer of a tool, in the mode that draws with it."""
+        annotation = self.annotation
+        if annotation is not None:
+            canvas = annotation.link.canvas
+            target = canvas.shapes if layer == "shapes" else canvas.points
+            annotation.viewer.layers.selection.active = target
+            target.mode = mode
+        self.prompts.show_tool(layer, mode)
+
+    def _wire(self) -> None:
+        self.status.cancel_clicked.connect(self._with(lambda a: a.service.cancel()))
+        self.status.restore_clicked.connect(self._with(lambda a: a.restore()))
+        self.status.discard_clicked.connect(self._with(lambda a: a.forget_recovered()))
+        for clicked in (self.status.restore_clicked, self.status.discard_clicked):
+            clicked.connect(lambda: self.status.show_recovered(None))
+        self.prompts.tool_chosen.connect(self.take_tool)
+        self.prompts.sign_clicked.connect(self._act("toggle sign"))
+        self.prompts.triggered.connect(lambda intent: self._act(intent)())
+        self.masks.candidates_toggled.connect(
+            self._with(lambda a, on: a.session.set_candidates(on))
+        )
+        self.masks.candidate_chosen.connect(self._with(lambda a, n: a.session.choose(n)))
+        self.masks.post_changed.connect(self.post_changed)
+        self.labels.activated.connect(self._with(lambda a, n: a.session.activate(n)))
+        self.labels.renamed.connect(self._change_label("name"))
+        self.labels.recoloured.connect(self._change_label("colour"))
+        self.labels.locked.connect(self._change_label("locked"))
+        self.labels.remove_clicked.connect(self._with(lambda a, n: a.session.remove_label(n)))
+        self.labels.reopen_clicked.connect(self._with(self._pick_object))
+        self.labels.save_clicked.connect(self.save_clicked)
+
+    def _act(self, intent: str) -> Callable[[], None]:
+        """Return what a button or a key of an intent does."""
+
+        def act(annotation: Annotation) -> None:
+            session = annotation.session
+            actions: dict[str, Callable[[], None]] = {
+                "toggle sign": annotation.link.toggle_sign,
+                "run": session.run,
+                "commit": session.commit,
+                "clear": session.clear,
+                "undo": session.undo,
+                "redo": session.redo,
+                "next object": session.next_object,
+            }
+            actions[intent]()
+            self.prompts.show_sign(annotation.link.sign)
+
+        return self._with(act)
+
+    def _with(self, action: Callable[..., None]) -> Callable[..., None]:
+        """Return a slot that does something to the annotation, and tells if it cannot be done."""
+
+        def slot(*arguments: Any) -> None:
+            if self.annotation is None:
+                show_info("Choose or open an image first.")
+                return
+            attempt(partial(action, self.annotation, *arguments))
+
+        return slot
+
+    def _change_label(self, name: str) -> Callable[..., None]:
+        def change(annotation: Annotation, label: int, value: Any) -> None:
+            session = annotation.session
+            session.set_table(session.document.table.change(label, **{name: value}))
+
+        return self._with(change)
+
+    def _pick_object(self, annotation: Annotation) -> None:
+        """Re-open the object under the next click."""
+        self._stop_picking()
+        annotation.link.canvas.shapes.mode = "pan_zoom"
+        annotation.link.canvas.points.mode = "pan_zoom"
+
+        def picked(*place: Any) -> None:
+            self.labels.reopen.setChecked(False)
+            attempt(partial(annotation.session.reopen, *place))
+            self.take_tool("points", "add")
+
+        self._stop_picking = pick_pixel(annotation.viewer, annotation.image, picked)
+
+    def _show_state(self) -> None:
+        annotation = self.annotation
+        if annotation is None:
+            return
+        history = annotation.session.history
+        self.labels.show_table(annotation.session.document.table)
+        self.prompts.show_history(history.can_undo, history.can_redo)
+        self.prompts.show_sign(annotation.link.sign)
+
+    def _show_preview(self, preview: Preview | None) -> None:
+        info = self.annotation.service.info if self.annotation is not None else None
+        self.masks.show_preview(preview, info is not None and info.score_is_stale)
+
+
+def attempt(action: Callable[[], None]) -> None:
+    """Do something; tell the user if it cannot be done."""
+    try:
+        action()
+    except SamriError as error:
+        show_error(str(error))
+
+
+def _nothing() -> None:
+    pass
