@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 from queue import Empty
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -89,6 +91,7 @@ class Annotation:
         self.pump: Callable[[float], None] = self._pump_queue
         self._error: SamriError | None = None
         self.session.failed.connect(self._remember)
+        Thread(target=_import_early, name="import", daemon=True).start()
         self.link.lost.connect(self._lose)
 
     # Scripting
@@ -156,6 +159,7 @@ class Annotation:
         InputError, StoreError
             If that cannot be; what was there before is still there.
         """
+        self.link.read_labels()
         job = prepare_save(self.session, path)
         job.run()
         self.mark_saved(job)
@@ -208,6 +212,7 @@ class Annotation:
             self.closed = True
             self.ended.emit(reason)
             self.link.close()
+            self.session.stepped.disconnect(self.journal.write, missing_ok=True)
             self.journal.close(keep=self.session.unsaved)
             annotations_of(self.viewer).pop(id(self.image), None)
 
@@ -250,6 +255,12 @@ class Annotation:
             self.receive(self.engine.events.get(timeout=seconds))
         except Empty:
             return
+
+
+def _import_early() -> None:
+    """Import what the first scribble or re-opened object needs, before somebody waits for it."""
+    for name in ("skimage.measure", "scipy.ndimage"):
+        import_module(name)
 
 
 def _as_drawn(*values: float) -> tuple[float, ...]:

@@ -10,6 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_samri._napari.planes import plane_of, to_coordinates, to_pixels
 from napari_samri.prompts import (
     Box,
@@ -89,11 +91,13 @@ def _write(layer: Shapes | Points, found: list[_Item], wanted: list[_Item]) -> N
     same = 0
     while same < min(len(found), len(wanted)) and found[same] == wanted[same]:
         same += 1
+    if same == len(found) == len(wanted):
+        return
+    defaults = layer.feature_defaults.iloc[0].to_dict()  # before a selection changes them
     if same < len(found):
         # Setting `data` would leave the features of what was there.
         layer.selected_data = set(range(same, len(found)))
         layer.remove_selected()
-    defaults = layer.feature_defaults.iloc[0].to_dict()
     for item in wanted[same:]:
         set_new_items(layer, item.sign, item.plane.axis)
         coordinates = to_coordinates(item.vertices_xy, item.plane, layer.ndim)
@@ -101,8 +105,7 @@ def _write(layer: Shapes | Points, found: list[_Item], wanted: list[_Item]) -> N
             layer.add(coordinates)
         else:
             layer.add([coordinates], shape_type=item.kind)
-    if wanted[same:]:
-        set_new_items(layer, str(defaults["sign"]), int(defaults["axis"]))
+    set_new_items(layer, str(defaults["sign"]), int(defaults["axis"]))
 
 
 def _shape_items(layer: Shapes) -> list[_Item]:
@@ -148,7 +151,8 @@ def _shape(kind: str, vertices_xy: Any, positive: bool) -> tuple[str, Any]:
         case "path":
             return "strokes", Stroke(corners, positive)
         case "ellipse":
-            outline = ellipse_outline(vertices_xy)
+            # As the layer would keep it, in single precision: it comes back as a polygon.
+            outline = np.asarray(ellipse_outline(vertices_xy), np.float32)
             return "outlines", Outline(tuple((float(x), float(y)) for x, y in outline))
         case _:
             return "outlines", Outline(corners)

@@ -19,7 +19,7 @@ from napari_samri._napari.drawing import (
 )
 from napari_samri._napari.layers import reference_of, volume_of
 from napari_samri._napari.planes import show_plane, shown_plane
-from napari_samri.errors import SamriError
+from napari_samri.errors import InputError, SamriError
 from napari_samri.prompts import PromptSet
 from napari_samri.session.session import Session
 
@@ -76,6 +76,7 @@ class SessionLink:
         self._connections = Connections()
         self._table: object = None
         self._drawn: object = None
+        self._paint_is_late = False
         self._connect()
         self._follow_document()
         self._follow_view()
@@ -86,9 +87,13 @@ class SessionLink:
         return str(self.canvas.points.feature_defaults.iloc[0]["sign"])
 
     def set_sign(self, sign: str) -> None:
-        """Draw positive or negative points from now on; selected points change too."""
+        """Draw positive or negative points from now on.
+
+        In the points layer's mode for selecting, selected points change too; in other modes,
+        what is selected is only what was added last.
+        """
         points = self.canvas.points
-        selected = sorted(points.selected_data)
+        selected = sorted(points.selected_data) if points.mode == "select" else []
         axis = int(points.feature_defaults.iloc[0]["axis"])
         with self._connections.muted():
             if selected:
@@ -120,6 +125,8 @@ class SessionLink:
         for layer in canvas.prompts:
             add(layer.events.data, self._on_drawn)
         add(canvas.labels.events.paint, lambda *_: self._read_paint())
+        add(canvas.labels.events.labels_update, lambda *_: self._read_late_paint())
+        add(canvas.labels.events.data, lambda *_: self.read_labels())
         add(canvas.labels.events.selected_label, lambda *_: self._read_active())
         add(self.viewer.layers.events.removed, lambda event: self._lose(event.value))
         add(canvas.image.events.data, lambda *_: self._read_image())
@@ -143,11 +150,16 @@ class SessionLink:
 
     def _follow_view(self) -> None:
         plane = shown_plane(self.viewer, self.canvas.image)
-        if plane is not None and plane.axis != self._axis():
+        if plane is not None:
+            self._draw_along(plane.axis)
+        self._attempt(self.session.look_at, plane)
+
+    def _draw_along(self, axis: int) -> None:
+        """Let what is drawn next belong to planes along an axis."""
+        if axis != self._axis():
             with self._connections.muted():
                 for layer in self.canvas.prompts:
-                    set_new_items(layer, self.sign, plane.axis)
-        self._attempt(self.session.look_at, plane)
+                    set_new_items(layer, self.sign, axis)
 
     def _axis(self) -> int:
         return int(self.canvas.points.feature_defaults.iloc[0]["axis"])
@@ -166,8 +178,32 @@ class SessionLink:
                 return
         self._drawn = self.session.document.drawn
 
+    def read_labels(self) -> None:
+        """Take whatever is in the labels layer by now, also what others wrote there."""
+        data = self.canvas.labels.data
+        if data.shape == self.session.labels.shape and data.dtype == self.session.labels.dtype:
+            self._take_paint(np.nonzero(data != self.session.labels))
+            return
+        with self._connections.muted():
+            self.canvas.labels.data = self.session.labels.copy()
+        message = (
+            f"the labels were replaced by {data.dtype} of shape {data.shape}; expected "
+            f"{self.session.labels.dtype} of {self.session.labels.shape}. The old ones are back."
+        )
+        self.session.failed.emit(InputError(message))
+
     def _read_paint(self) -> None:
         where = self._painted_voxels()
+        # The brush tells of a stroke that is done, the polygon tool of one that is to come.
+        self._paint_is_late = not len(where[0])
+        self._take_paint(where)
+
+    def _read_late_paint(self) -> None:
+        if self._paint_is_late:
+            self._paint_is_late = False
+            self._take_paint(self._painted_voxels())
+
+    def _take_paint(self, where: tuple[Array, ...]) -> None:
         if len(where[0]):
             self._attempt(self.session.paint, where, self.canvas.labels.data[where])
 
@@ -218,18 +254,16 @@ class SessionLink:
     def _show_preview(self, preview: Preview | None) -> None:
         self.canvas.show_preview(preview)
 
-    def _show_labels(self, edit: Edit | None) -> None:
+    def _show_labels(self, edit: Edit) -> None:
         layer, kept = self.canvas.labels, self.session.labels
-        if edit is None:
-            layer.data[:] = kept
-        else:
-            where = np.unravel_index(edit.where, kept.shape)
-            layer.data[where] = kept[where]
+        where = np.unravel_index(edit.where, kept.shape)
+        layer.data[where] = kept[where]
         redraw(layer)
 
     def _show_plane(self, plane: Plane) -> None:
         with self._connections.muted():
             show_plane(self.viewer, self.canvas.image, plane)
+        self._draw_along(plane.axis)
 
 
 def _rgba(colour: str) -> tuple[float, float, float, float]:

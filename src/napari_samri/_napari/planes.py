@@ -41,15 +41,16 @@ def shown_plane(viewer: ViewerModel, layer: Layer) -> Plane | None:
 
 def show_plane(viewer: ViewerModel, layer: Layer, plane: Plane) -> None:
     """Bring a plane of a layer into view, turning the axes if need be."""
+    viewer.dims.ndisplay = 2
     if layer.ndim == 2:
         return
     spatial = layer.ndim - 3
     offset = viewer.dims.ndim - layer.ndim
     axis = plane.axis + spatial + offset
-    viewer.dims.ndisplay = 2
-    if axis in viewer.dims.displayed:
-        rest = [a for a in range(viewer.dims.ndim) if a != axis]
-        viewer.dims.order = (*rest[:-2], axis, *rest[-2:])
+    wanted = tuple(a + spatial + offset for a in plane.pixel_axes)
+    if set(viewer.dims.displayed) != set(wanted):
+        rest = (a for a in range(viewer.dims.ndim) if a not in wanted)
+        viewer.dims.order = (*rest, *wanted)
     point = np.zeros(layer.ndim)
     point[plane.axis + spatial] = plane.index
     if plane.time is not None:

@@ -45,7 +45,7 @@ class Session:
     """
 
     changed = Signal()  # the document, what can be undone, or which plane is looked at
-    labels_changed = Signal(object)  # the Edit, already made, or None if anything may differ
+    labels_changed = Signal(object)  # an Edit, already made: voxels to be shown anew
     previewed = Signal(object)  # Preview, or None
     revealed = Signal(object)  # Plane that an undone or redone step belongs to
     stepped = Signal(object, object)  # Document, and Edit or None: for the journal
@@ -265,7 +265,9 @@ class Session:
         if len(edit.where):
             self._step(self.document, edit=edit)
         if spared:
-            self.labels_changed.emit(None)
+            # What was painted on them is shown, and has to be shown as it is.
+            flat = np.ravel_multi_index(where, self.labels.shape)
+            self.labels_changed.emit(Edit(flat, after, self.labels[where]))
             message = f"{spared} voxels belong to locked labels and were left as they were."
             raise InputError(message)
 
