@@ -146,11 +146,15 @@ class Person:
         self.rest()
 
     def press(self, button: Any) -> None:
-        from qtpy.QtCore import Qt
+        from qtpy.QtCore import QPoint, Qt
         from qtpy.QtTest import QTest
+        from qtpy.QtWidgets import QCheckBox
 
         assert button.isEnabled(), f"the button '{button.text()}' is not enabled"
-        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+        place = button.rect().center()
+        if isinstance(button, QCheckBox):  # may be wider than what can be clicked
+            place = QPoint(9, place.y())
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton, pos=place)
         self.rest()
 
 

@@ -48,9 +48,10 @@ def work(person: Person, source: Path, box: tuple[int, ...], negative: tuple[int
     person.until(
         lambda: person.annotation and person.annotation.service.info, "the image and the model"
     )
-    middle = person.session.volume.spatial_shape[0] // 2
-    person.viewer.dims.set_current_step(person.viewer.dims.ndim - 3, middle)
-    person.rest()
+    if person.viewer.dims.ndim > 2:
+        middle = person.session.volume.spatial_shape[0] // 2
+        person.viewer.dims.set_current_step(person.viewer.dims.ndim - 3, middle)
+        person.rest()
 
     # A box, dragged; the tool is in hand from the start.
     person.drag(box[:2], box[2:])
@@ -145,19 +146,23 @@ def test_flat_image(person: Person, tmp_path: Path) -> None:
     image = block_volume(np.diag([0.8, 1.1, 1, 1]), (60, 80))
     nib.save(image, source)
     target = tmp_path / "flat_labels.nii.gz"
-    person.widget.open_image(source)
-    person.until(lambda: person.annotation and person.annotation.service.info, "the model")
-    person.drag((18, 14), (62, 46))
-    person.until_answered()
-    assert person.session.preview.mask.any()
-    person.key("C")
-    person.until_answered()
-    person.key("Z", "ControlModifier")
-    person.key("Z", "ControlModifier")
-    assert not person.session.labels.any()
-    for _ in range(2):
+    work(person, source, (18, 14, 62, 46), (70, 55))
+    session = person.session
+    committed = session.labels.copy()
+    for _ in range(3):
+        person.key("Z", "ControlModifier")
+    assert not session.labels.any()
+    assert session.document.drawn == {}
+    for _ in range(3):
         person.key("Z", "ControlModifier+ShiftModifier")
-    assert person.session.labels.any()
+    np.testing.assert_array_equal(session.labels, committed)
+
+    person.press(person.widget.session.labels.table.cellWidget(0, LOCK))
+    person.press(person.widget.session.prompts.tools["Box"])
+    person.drag((20, 16), (50, 40))
+    person.until_answered()
+    person.key("C")
+    np.testing.assert_array_equal(session.labels, committed)
     person.widget.save(target)
     person.until(lambda: not person.session.unsaved, "the file")
     written, read = nib.load(target), nib.load(source)

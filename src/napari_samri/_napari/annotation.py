@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from importlib import import_module
 from queue import Empty
 from threading import Thread
@@ -21,7 +22,7 @@ from napari_samri.geometry import Plane
 from napari_samri.prompts import Box, Point
 from napari_samri.segment.protocol import ModelChoice
 from napari_samri.session.engine import ProcessEngine
-from napari_samri.session.journal import Journal, find_recoverable
+from napari_samri.session.journal import Journal, discard_journal, find_recoverable
 from napari_samri.session.saving import prepare_save, read_table
 from napari_samri.session.service import MaskService
 
@@ -35,8 +36,19 @@ if TYPE_CHECKING:
     from napari_samri.session.engine import Engine
     from napari_samri.session.saving import SaveJob
     from napari_samri.session.session import Session
+    from napari_samri.session.state import Document
 
 _POLL_SECONDS = 0.05
+SUSPENDED_KEY = "samri suspended"  # in the metadata of labels
+
+
+@dataclass(frozen=True, eq=False)
+class Suspended:
+    """What a session that was closed knew beside the voxels of its labels."""
+
+    document: Document
+    unsaved: bool
+    journal: Path
 
 
 class Annotation:
@@ -74,6 +86,7 @@ class Annotation:
         autosave: bool = True,
     ) -> None:
         volume = volume_of(image)
+        self._superseded: Path | None = None
         self.viewer = viewer
         self.image = image
         self.engine = engine or ProcessEngine()
@@ -81,10 +94,10 @@ class Annotation:
         self.recovered = find_recoverable(volume) if autosave else None
         self.link = SessionLink(viewer, image, self.service, labels)
         self.session: Session = self.link.session
-        self._take_names(labels)
         self.journal = Journal(volume, self.session.labels, self.engine.events.put)
         if autosave:
             self.session.stepped.connect(self.journal.write)
+        self._go_on(labels)
         self.closed = False
         self._users = 0
         # Replaced where an event loop brings events: then waiting means letting it run.
@@ -211,6 +224,7 @@ class Annotation:
         if not self.closed:
             self.closed = True
             self.ended.emit(reason)
+            self._suspend()
             self.link.close()
             self.session.stepped.disconnect(self.journal.write, missing_ok=True)
             self.journal.close(keep=self.session.unsaved)
@@ -224,8 +238,6 @@ class Annotation:
         return self.session.document.prompts(plane)
 
     def _set(self, **changes: Any) -> None:
-        from dataclasses import replace
-
         self.session.set_prompts(replace(self._prompts(), **changes))
 
     def _lose(self, layer: str) -> None:
@@ -233,6 +245,25 @@ class Annotation:
             f"The session ended, since its layer '{layer}' was removed. What was not saved is "
             "offered again when a session on the image begins."
         )
+
+    def _go_on(self, labels: Labels | None) -> None:
+        """Take up what an earlier session on these labels, or the file beside them, knew."""
+        left = labels.metadata.pop(SUSPENDED_KEY, None) if labels is not None else None
+        if not isinstance(left, Suspended):
+            self._take_names(labels)
+            return
+        self.session.resume(left.document, unsaved=left.unsaved)
+        if self.recovered is not None and self.recovered.path == left.journal:
+            self.recovered = None  # nothing was lost: it is all here
+            self._superseded = left.journal
+
+    def _suspend(self) -> None:
+        """Leave prompts, names and locks with the labels, for a later session on them."""
+        session, labels = self.session, self.link.canvas.labels
+        left = Suspended(session.document, session.unsaved, self.journal.path)
+        labels.metadata[SUSPENDED_KEY] = left
+        if self._superseded is not None:
+            discard_journal(self._superseded)
 
     def _take_names(self, labels: Labels | None) -> None:
         """Take up the names, colours and locks that were saved beside the labels."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 DRAWN_KEY = "samri drawn on"  # of labels that a session made: the reference of its image
-PREVIEW_COLOUR = "#00e5ff"
+PREVIEW_COLOUR = "#ff4fff"  # unlike all colours of new labels, and unlike grey
 
 
 class Canvas:
@@ -58,7 +58,7 @@ class Canvas:
             ndim=image.ndim,
             name=f"{image.name} boxes",
             face_color="transparent",
-            edge_width=1,
+            edge_width=_edge_width(image),
             features=_no_items(),
             **options,
         )
@@ -153,6 +153,12 @@ def _plane_view(array: Array, plane: Plane) -> Array:
         return array
     block = array[plane.time] if array.ndim == 4 else array
     return np.moveaxis(block, plane.axis, 0)[plane.index]
+
+
+def _edge_width(image: Image) -> float:
+    """Return a width in voxels that is thin on every plane, also across thick slices."""
+    scale = np.abs(np.asarray(image.scale, float)[-3:])
+    return float(np.clip(scale.min() / scale.max(), 0.2, 1))
 
 
 def _options_like(image: Image) -> dict[str, Any]:

@@ -74,9 +74,14 @@ def contrast_limits(array: Array) -> tuple[float, float]:
     return (low, high) if low < high else (low, low + 1)
 
 
+def source_of(path: Path | str) -> Path:
+    """Return what to load for a file: a DICOM file stands for its folder."""
+    file = Path(path)
+    return file.parent if is_dicom_file(file) else file
+
+
 def _sources(path: PathOrPaths) -> list[Path]:
     """Return the files and folders to load; of a list, DICOM files stand for their folder."""
     if isinstance(path, str):
         return [Path(path)]
-    files = [Path(name) for name in path]
-    return list(dict.fromkeys(file.parent if is_dicom_file(file) else file for file in files))
+    return list(dict.fromkeys(map(source_of, path)))

@@ -37,5 +37,10 @@ def open_phantom() -> list[LayerData]:
     options["contrast_limits"] = contrast_limits(image.array)
     return [
         (image.array, options, "image"),
-        (np.array(labels.array, order="C"), layer_options(labels, "phantom_labels"), "labels"),
+        (
+            np.array(labels.array, order="C"),
+            # Hidden at first: people come to draw on the image.
+            layer_options(labels, "phantom_labels") | {"visible": False},
+            "labels",
+        ),
     ]

@@ -43,7 +43,8 @@ class LabelPanel(QWidget):
         self.table.verticalHeader().setVisible(False)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setFixedHeight(140)
+        self.table.setMinimumHeight(80)
+        self.table.setMaximumHeight(140)
         self.table.setToolTip(
             "Click a label to make it the active one, its colour to change it, its name twice "
             "to rename it; a locked label is never overwritten"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
 
@@ -17,11 +17,11 @@ from napari_samri._napari.canvas import labels_drawn_on, new_labels
 from napari_samri._napari.connections import Connections
 from napari_samri._napari.layers import is_usable, volume_name
 from napari_samri._napari.preferences import current_settings
-from napari_samri._napari.reader import layer_data
+from napari_samri._napari.reader import layer_data, source_of
 from napari_samri._qt.image_panel import ImagePanel
 from napari_samri._qt.model_panel import ModelPanel
 from napari_samri._qt.relay import run_elsewhere
-from napari_samri._qt.session_panel import SessionPanel, attempt
+from napari_samri._qt.session_panel import SessionPanel
 from napari_samri._qt.start import open_annotation
 from napari_samri.errors import SamriError
 from napari_samri.io import load_volume
@@ -97,7 +97,7 @@ class SegmentWidget(QScrollArea):
 
     def open_image(self, path: Path | str) -> None:
         """Load an image with our own reader, off the window's thread, and annotate it."""
-        run_elsewhere(lambda: layer_data(load_volume(path)), self._add_layer, _tell)
+        run_elsewhere(lambda: layer_data(load_volume(source_of(path))), self._add_layer, self._tell)
 
     def save(self, path: Path | str) -> None:
         """Save the labels, off the window's thread."""
@@ -108,9 +108,9 @@ class SegmentWidget(QScrollArea):
         try:
             job = prepare_save(annotation.session, path)
         except SamriError as error:
-            show_error(str(error))
+            self.session.show_error(error)
             return
-        run_elsewhere(job.run, lambda _: _saved(annotation, job), _tell)
+        run_elsewhere(job.run, lambda _: _saved(annotation, job), self._tell)
 
     def close_annotation(self) -> None:
         """End the session; labels stay."""
@@ -151,7 +151,7 @@ class SegmentWidget(QScrollArea):
         try:
             return open_annotation(self.viewer, image, self.settings, labels)
         except SamriError as error:
-            show_error(str(error))
+            self.session.show_error(error)
             return None
 
     def _take(self, annotation: Annotation) -> None:
@@ -186,7 +186,7 @@ class SegmentWidget(QScrollArea):
         self.settings = replace(self.settings, largest_component=largest, fill_holes=holes)
         write_settings(self.settings)
         if self.annotation is not None:
-            attempt(partial(self.annotation.session.set_post, _post(self.settings)))
+            self.session.attempt(partial(self.annotation.session.set_post, _post(self.settings)))
 
     def _ask_for_image(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self, "Open an image", "", IMAGE_FILES)
@@ -212,6 +212,12 @@ class SegmentWidget(QScrollArea):
             show_info("This file holds labels; choose them beside 'Labels', on their image.")
             return
         self.use_image(self.viewer.add_image(array, **options))
+
+    def _tell(self, error: Exception) -> None:
+        """Tell of an error on another thread; one that is a fault of ours surfaces."""
+        if not isinstance(error, SamriError):
+            raise error
+        self.session.show_error(error)
 
     def _ended(self, reason: str) -> None:
         self._with_annotation.close()
@@ -267,12 +273,6 @@ def _post(settings: Settings) -> PostProcessing:
 def _saved(annotation: Annotation, job: SaveJob) -> None:
     annotation.mark_saved(job)
     show_info(f"Saved {job.path}")
-
-
-def _tell(error: Exception) -> None:
-    if not isinstance(error, SamriError):
-        raise error
-    show_error(str(error))
 
 
 def _end(parts: dict[str, Any]) -> None:

@@ -51,7 +51,10 @@ class SessionPanel(QWidget):
         add, session = self._connections.add, annotation.session
         add(session.changed, self._show_state)
         add(session.previewed, self._show_preview)
-        add(session.failed, lambda error: show_error(str(error)))
+        add(session.failed, self.show_error)
+        # What went wrong is of no interest any more once something went right.
+        add(session.stepped, lambda *_: self.status.show_message(""))
+        add(annotation.service.loaded, lambda _: self.status.show_message(""))
         add(annotation.service.activity, self.status.show_activity)
         canvas = annotation.link.canvas
         bind_keys(
@@ -72,6 +75,7 @@ class SessionPanel(QWidget):
         """Let the annotation go."""
         self.disconnect_all()
         self.status.show_activity(None)
+        self.status.show_message("")
         self.status.show_recovered(None)
         self.masks.show_preview(None, False)
 
@@ -84,6 +88,18 @@ class SessionPanel(QWidget):
             annotation.viewer.layers.selection.active = target
             target.mode = mode
         self.prompts.show_tool(layer, mode)
+
+    def attempt(self, action: Callable[[], None]) -> None:
+        """Do something; tell the user if it cannot be done."""
+        try:
+            action()
+        except SamriError as error:
+            self.show_error(error)
+
+    def show_error(self, error: SamriError) -> None:
+        """Tell of an error: napari's notification passes and may be cut off, the line stays."""
+        self.status.show_message(str(error))
+        show_error(str(error))
 
     def _wire(self) -> None:
         self.status.cancel_clicked.connect(self._with(lambda a: a.service.cancel()))
@@ -133,7 +149,7 @@ class SessionPanel(QWidget):
             if self.annotation is None:
                 show_info("Choose or open an image first.")
                 return
-            attempt(partial(action, self.annotation, *arguments))
+            self.attempt(partial(action, self.annotation, *arguments))
 
         return slot
 
@@ -152,7 +168,7 @@ class SessionPanel(QWidget):
 
         def picked(*place: Any) -> None:
             self.labels.reopen.setChecked(False)
-            attempt(partial(annotation.session.reopen, *place))
+            self.attempt(partial(annotation.session.reopen, *place))
             self.take_tool("points", "add")
 
         self._stop_picking = pick_pixel(annotation.viewer, annotation.image, picked)
@@ -169,14 +185,6 @@ class SessionPanel(QWidget):
     def _show_preview(self, preview: Preview | None) -> None:
         info = self.annotation.service.info if self.annotation is not None else None
         self.masks.show_preview(preview, info is not None and info.score_is_stale)
-
-
-def attempt(action: Callable[[], None]) -> None:
-    """Do something; tell the user if it cannot be done."""
-    try:
-        action()
-    except SamriError as error:
-        show_error(str(error))
 
 
 def _nothing() -> None:

@@ -1,17 +1,19 @@
-"""What goes on, how to stop it, and work that a crash left behind."""
+"""What goes on, how to stop it, what went wrong, and work that a crash left behind."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 if TYPE_CHECKING:
     from napari_samri.session.service import Activity
 
 _STEPS = 1000
+# Between one slice and the next nothing goes on for a moment, which is not worth showing.
+_REST_MS = 300
 
 
 class StatusPanel(QWidget):
@@ -29,11 +31,19 @@ class StatusPanel(QWidget):
         self.restore.setToolTip("Take up the labels and prompts that were not saved")
         self.discard = QPushButton("Discard")
         self.discard.setToolTip("Delete that work for good")
+        self.message = QLabel()
+        self.message.setWordWrap(True)
+        self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.message.setStyleSheet("color: black; background-color: #ffb300; padding: 3px;")
         self.text = QLabel("")
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(12)
+        self._resting = QTimer(self)
+        self._resting.setSingleShot(True)
+        self._resting.setInterval(_REST_MS)
+        self._resting.timeout.connect(lambda: self._show(None))
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop loading, encoding and embedding ahead")
         self.restore.clicked.connect(self.restore_clicked)
@@ -47,11 +57,25 @@ class StatusPanel(QWidget):
         layout.addWidget(self.text, 2, 0, 1, 3)
         layout.addWidget(self.bar, 3, 0, 1, 2)
         layout.addWidget(self.cancel, 3, 2)
-        self.show_activity(None)
+        layout.addWidget(self.message, 4, 0, 1, 3)
+        self._show(None)
+        self.show_message("")
         self.show_recovered(None)
 
     def show_activity(self, activity: Activity | None) -> None:
-        """Show what goes on, or that nothing does; the room it takes stays the same."""
+        """Show what goes on, or, after a moment, that nothing does."""
+        if activity is None:
+            self._resting.start()
+        else:
+            self._resting.stop()
+            self._show(activity)
+
+    def show_message(self, text: str) -> None:
+        """Show what went wrong, in full, or nothing."""
+        self.message.setText(text)
+        self.message.setVisible(bool(text))
+
+    def _show(self, activity: Activity | None) -> None:
         self.cancel.setEnabled(activity is not None)
         self.text.setText(activity.text if activity is not None else "")
         known = activity is not None and activity.total > 0

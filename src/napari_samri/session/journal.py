@@ -235,8 +235,13 @@ class Recovered:
 
     def discard(self) -> None:
         """Delete the journal."""
-        _delete(self.path)
-        _delete(Path(f"{self.path}.lock"))
+        discard_journal(self.path)
+
+
+def discard_journal(path: Path) -> None:
+    """Delete a journal whose session is over."""
+    _delete(path)
+    _delete(Path(f"{path}.lock"))
 
 
 def find_recoverable(volume: Volume) -> Recovered | None:

@@ -301,7 +301,8 @@ class MaskService:
         self._show_rest()
         reason = f" ({event.text})" if event.text else ""
         message = (
-            f"the model's process ended unexpectedly with code {event.code}{reason}; it may have "
-            "run out of memory. Labels and prompts are kept; the next prompt starts it again."
+            f"the model's process ended unexpectedly with code {event.code}{reason}"
+            f"{'; it may have run out of memory' if event.code < 0 else ''}. Labels and prompts "
+            "are kept; the next prompt starts it again."
         )
         self.failed.emit(ModelError(message))

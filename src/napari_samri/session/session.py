@@ -216,6 +216,15 @@ class Session:
         if table != self.document.table:
             self._step(replace(self.document, table=table), plane=None)
 
+    def resume(self, document: Document, *, unsaved: bool) -> None:
+        """Begin with what an earlier session on the same labels knew; not a step."""
+        self.document = document
+        if unsaved:
+            self.revision += 1
+            self.stepped.emit(document, None)
+        self._follow()
+        self.changed.emit()
+
     def adopt_table(self, table: LabelTable) -> None:
         """Begin with a table that was saved, and with what labels there are beside; not a step."""
         for entry in self.document.table:
