@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +39,9 @@ SIGN_COLOURS = {POSITIVE: "#00c853", NEGATIVE: "#ff1744"}
 def set_new_items(layer: Shapes | Points, sign: str, axis: int) -> None:
     """Choose sign and axis of the items that are drawn next."""
     layer.selected_data = set()  # else what is selected would change too
-    layer.feature_defaults = {"sign": sign, "axis": axis}
+    chosen = layer.feature_defaults.iloc[0]
+    if (chosen["sign"], chosen["axis"]) != (sign, axis):  # to set them takes milliseconds
+        layer.feature_defaults = {"sign": sign, "axis": axis}
     if hasattr(layer, "current_edge_color"):
         layer.current_edge_color = SIGN_COLOURS[sign]
     else:
@@ -98,14 +101,19 @@ def _write(layer: Shapes | Points, found: list[_Item], wanted: list[_Item]) -> N
         # Setting `data` would leave the features of what was there.
         layer.selected_data = set(range(same, len(found)))
         layer.remove_selected()
-    for item in wanted[same:]:
-        set_new_items(layer, item.sign, item.plane.axis)
-        coordinates = to_coordinates(item.vertices_xy, item.plane, layer.ndim)
-        if item.kind == "point":
-            layer.add(coordinates)
-        else:
-            layer.add([coordinates], shape_type=item.kind)
+    for (sign, axis), items in groupby(wanted[same:], lambda i: (i.sign, i.plane.axis)):
+        set_new_items(layer, sign, axis)
+        _add(layer, list(items))
     set_new_items(layer, str(defaults["sign"]), int(defaults["axis"]))
+
+
+def _add(layer: Shapes | Points, items: list[_Item]) -> None:
+    """Add items of one sign and axis at once."""
+    places = [to_coordinates(item.vertices_xy, item.plane, layer.ndim) for item in items]
+    if items[0].kind == "point":
+        layer.add(np.concatenate(places))
+    else:
+        layer.add(places, shape_type=[item.kind for item in items])
 
 
 def _shape_items(layer: Shapes) -> list[_Item]:

@@ -20,6 +20,7 @@ from threading import Event as Flag
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -53,6 +54,9 @@ SUFFIX = ".journal"
 _MALFORMED = (LookupError, TypeError, ValueError, zlib.error)
 
 
+_identities: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
+
+
 def journals_dir() -> Path:
     """Return the folder of journals; ``NAPARI_SAMRI_STATE`` overrides the user's."""
     if folder := os.environ.get(STATE_VARIABLE):
@@ -64,6 +68,13 @@ def journals_dir() -> Path:
 
 def image_identity(volume: Volume) -> str:
     """Return a hash that finds an image's journals again: of its path and grid, or its voxels."""
+    known = _identities.get(volume)
+    if known is None:  # voxels take 0.1 s
+        known = _identities[volume] = _identify(volume)
+    return known
+
+
+def _identify(volume: Volume) -> str:
     grid = volume.grid
     digest = hashlib.sha256(repr((tuple(volume.array.shape), grid.shape)).encode())
     digest.update(np.ascontiguousarray(grid.affine, np.float64).tobytes())
