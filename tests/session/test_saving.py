@@ -14,8 +14,7 @@ from napari_samri.geometry import Volume
 from napari_samri.io import load_volume
 from napari_samri.io.sidecar import read_sidecar, sidecar_path
 from napari_samri.prompts import Box, PromptSet
-from napari_samri.session.record import commit_from_json
-from napari_samri.session.saving import prepare_save, read_table
+from napari_samri.session.saving import prepare_save, read_saved
 from tests.session.fakes import Bench
 
 if TYPE_CHECKING:
@@ -65,8 +64,9 @@ def test_all_comes_back(bench: Bench, tmp_path: Path) -> None:
     saved = load_volume(path)
     np.testing.assert_array_equal(saved.array, expected)
     np.testing.assert_allclose(nib.load(path).affine, AFFINE, atol=1e-6)
-    table = read_table(path)
-    assert table is not None
+    recorded = read_saved(path)
+    assert recorded is not None
+    table = recorded.table
     assert next((e.id, e.name, e.colour, e.locked) for e in table) == (
         1,
         "Leber — links",
@@ -74,15 +74,13 @@ def test_all_comes_back(bench: Bench, tmp_path: Path) -> None:
         True,
     )
     assert table.active == 3
+    assert recorded.commits == bench.session.document.commits
     content = read_sidecar(path)
-    assert content is not None
-    commits = tuple(commit_from_json(entry) for entry in content["commits"])
-    assert commits == bench.session.document.commits
     assert "image" not in json.dumps(content)  # nor anything else about whose it is
 
 
 def test_labels_without_a_record(tmp_path: Path) -> None:
-    assert read_table(tmp_path / "labels.nii.gz") is None
+    assert read_saved(tmp_path / "labels.nii.gz") is None
 
 
 class Refusal:

@@ -23,7 +23,7 @@ from napari_samri.prompts import Box, Point
 from napari_samri.segment.protocol import ModelChoice
 from napari_samri.session.engine import ProcessEngine
 from napari_samri.session.journal import Journal, discard_journal, find_recoverable
-from napari_samri.session.saving import prepare_save, read_table
+from napari_samri.session.saving import prepare_save, read_saved
 from napari_samri.session.service import MaskService
 
 if TYPE_CHECKING:
@@ -271,12 +271,12 @@ class Annotation:
         if reference is None or reference.grid.path is None:
             return
         try:
-            table = read_table(reference.grid.path)
+            saved = read_saved(reference.grid.path)
         except InputError as error:
             self.engine.events.put(error)
             return
-        if table is not None:
-            self.session.adopt_table(table)
+        if saved is not None:
+            self.session.adopt(saved)
 
     def _remember(self, error: SamriError) -> None:
         self._error = error

@@ -26,12 +26,32 @@ def shown_key(intent: str) -> str:
     return KEYS[intent][1]
 
 
-def bind_keys(layers: Iterable[Layer], actions: Mapping[str, Callable[[], None]]) -> None:
-    """Let the keys of these intents call their actions while one of the layers is selected."""
-    for layer in layers:
-        for intent, action in actions.items():
-            for key in KEYS[intent][0]:
-                layer.bind_key(key, _ignoring_layer(action), overwrite=True)
+def bind_keys(
+    layers: Iterable[Layer], actions: Mapping[str, Callable[[], None]]
+) -> Callable[[], None]:
+    """Let keys call the actions of intents while one of the layers is selected.
+
+    Returns
+    -------
+    callable
+        Undoes that.
+    """
+    bound = [
+        (layer, key, _ignoring_layer(action))
+        for layer in layers
+        for intent, action in actions.items()
+        for key in KEYS[intent][0]
+    ]
+    for layer, key, pressed in bound:
+        layer.bind_key(key, pressed, overwrite=True)
+
+    def unbind() -> None:
+        for layer, key, pressed in bound:
+            # Not if somebody else has bound the key since.
+            if pressed in layer.keymap.values():
+                layer.bind_key(key, None, overwrite=True)
+
+    return unbind
 
 
 def _ignoring_layer(action: Callable[[], None]) -> Callable[[Any], None]:

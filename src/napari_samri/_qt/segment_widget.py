@@ -106,6 +106,7 @@ class SegmentWidget(QScrollArea):
             show_info("There are no labels to save; choose or open an image first.")
             return
         try:
+            annotation.link.read_labels()
             job = prepare_save(annotation.session, path)
         except SamriError as error:
             self.session.show_error(error)

@@ -38,6 +38,7 @@ class SessionPanel(QWidget):
         self.masks, self.labels = MaskPanel(), LabelPanel()
         self._connections = Connections()
         self._stop_picking: Callable[[], None] = _nothing
+        self._unbind_keys: Callable[[], None] = _nothing
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for panel in (self.status, self.prompts, self.masks, self.labels):
@@ -57,9 +58,8 @@ class SessionPanel(QWidget):
         add(annotation.service.loaded, lambda _: self.status.show_message(""))
         add(annotation.service.activity, self.status.show_activity)
         canvas = annotation.link.canvas
-        bind_keys(
-            (*canvas.temporary, canvas.labels), {intent: self._act(intent) for intent in KEYS}
-        )
+        layers = (*canvas.temporary, canvas.labels)
+        self._unbind_keys = bind_keys(layers, {intent: self._act(intent) for intent in KEYS})
         recovered = annotation.recovered
         self.status.show_recovered(recovered.time if recovered is not None else None)
         self._show_state()
@@ -68,6 +68,8 @@ class SessionPanel(QWidget):
     def disconnect_all(self) -> None:
         """Hear no more of the annotation; also where the panel's Qt part is gone."""
         self._stop_picking()
+        self._unbind_keys()
+        self._unbind_keys = _nothing
         self._connections.close()
         self.annotation = None
 

@@ -56,6 +56,8 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            # Else Windows shows a console for it.
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         self._outbox: SimpleQueue[Message | None] = SimpleQueue()
         # Sending has a thread of its own: a pipe blocks while the child is busy importing.

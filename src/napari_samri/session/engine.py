@@ -66,7 +66,11 @@ class ProcessEngine:
         if self._child is None or not self._child.alive:
             if isinstance(job, Cancel):
                 return
-            self._child = Child(WORKER, self._receive, self._ended)
+            try:
+                self._child = Child(WORKER, self._receive, self._ended)
+            except OSError as error:  # no memory, or no processes left
+                self.events.put(Died(job=0, code=-1, text=str(error)))
+                return
             if self._load is not None and not isinstance(job, Load):
                 self._child.send(job_to_message(self._load))
         self._child.send(job_to_message(job))

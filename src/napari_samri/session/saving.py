@@ -12,7 +12,8 @@ from napari_samri.io import save_labels
 from napari_samri.io.labels import SUFFIXES
 from napari_samri.io.sidecar import read_sidecar, writing_sidecar
 from napari_samri.session.labels import LabelTable
-from napari_samri.session.record import commit_to_json
+from napari_samri.session.record import commit_from_json, commit_to_json
+from napari_samri.session.state import Document
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -82,13 +83,16 @@ def _is_same_file(path: Path, other: Path) -> bool:
         return False
 
 
-def read_table(labels: Path) -> LabelTable | None:
-    """Return the label table beside a labels file, or None if there is none.
+def read_saved(labels: Path) -> Document | None:
+    """Return names, locks and provenance beside a labels file, or None if there are none.
 
     Raises
     ------
     InputError
-        If it is not readable.
+        If they are not readable.
     """
     content = read_sidecar(labels)
-    return None if content is None else LabelTable.from_json(content)
+    if content is None:
+        return None
+    commits = tuple(commit_from_json(entry) for entry in content.get("commits", ()))
+    return Document(table=LabelTable.from_json(content), commits=commits)

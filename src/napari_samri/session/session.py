@@ -225,12 +225,13 @@ class Session:
         self._follow()
         self.changed.emit()
 
-    def adopt_table(self, table: LabelTable) -> None:
-        """Begin with a table that was saved, and with what labels there are beside; not a step."""
+    def adopt(self, saved: Document) -> None:
+        """Begin with names, locks and provenance that were saved with the labels; not a step."""
+        table = saved.table
         for entry in self.document.table:
             if entry.id not in table and (self.labels == entry.id).any():
                 table = table.add(label=entry.id)
-        self.document = replace(self.document, table=table)
+        self.document = replace(saved, table=table)
         self.changed.emit()
 
     def activate(self, label: int) -> None:
