@@ -37,7 +37,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         score, name = line.split(maxsplit=1)
         assert name == task.name
         scores.append(float(score))
-    assert max(scores) > 0.5
+    assert max(scores) > 0.9
     for number in range(1, len(demo.TASKS) + 1):
         with Image.open(out / f"slice-{number}.png") as picture:
             assert min(picture.size) > 300

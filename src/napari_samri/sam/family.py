@@ -51,7 +51,8 @@ class Family:
     takes_points : bool
         Whether the family was trained with point prompts.
     box_prior : bool
-        Whether a box without a mask prompt comes with `napari_samri.sam.prior.box_prior`.
+        Whether a box without a mask prompt comes with `napari_samri.sam.prior.box_prior`, which
+        is also added to the answer to a lone box.
     """
 
     id: str

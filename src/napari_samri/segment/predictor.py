@@ -176,8 +176,9 @@ class Predictor:
             message = "the prompt is empty: expected points_xy, box_xyxy or mask_logits."
             raise InputError(message)
         boxes_input = self._box_input(box, frame)
+        prior = None
         if mask is None and boxes_input is not None and self._model.family.box_prior:
-            mask = box_prior(boxes_input, frame.input_size)
+            mask = prior = box_prior(boxes_input, frame.input_size)
         sparse, dense = self._model.network.prompt_encoder(
             points=self._points_input(points, frame), boxes=boxes_input, masks=mask
         )
@@ -188,6 +189,8 @@ class Predictor:
             dense_prompt_embeddings=dense,
             multimask_output=multimask,
         )
+        if prior is not None and points is None:
+            logits = logits + prior  # posterior log-odds; points say more than an ellipse does
         low = logits[0].float().cpu().numpy()
         return Candidates(
             masks=frame.logits_to_slice(low) > 0,

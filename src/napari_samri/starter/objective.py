@@ -105,10 +105,16 @@ def predict(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits (K, 4, S, S) and scores (K, 4) of K prompts, spread evenly over the images."""
     encoder = network.prompt_encoder
+    prior = None
     if masks is None and boxes is not None:
-        masks = box_prior(boxes, encoder.mask_input_size[0])
+        masks = prior = box_prior(boxes, encoder.mask_input_size[0])
     sparse, dense = encoder(points=points, boxes=boxes, masks=masks)
-    return decode_batch(network.mask_decoder, embeddings, encoder.get_dense_pe(), sparse, dense)
+    logits, scores = decode_batch(
+        network.mask_decoder, embeddings, encoder.get_dense_pe(), sparse, dense
+    )
+    if prior is not None and points is None:
+        logits = logits + prior  # as in `Predictor.predict`
+    return logits, scores
 
 
 def _first_prompts(
