@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,8 @@ class Predictor:
     def __init__(self, model: LoadedModel, cache: EmbeddingCache) -> None:
         self._model = model
         self.cache = cache
+        # A frame makes its resampling matrices once; slices of a volume share one.
+        self._frame = lru_cache(maxsize=8)(model.family.make_frame)
 
     @property
     def spec(self) -> ModelSpec:
@@ -168,7 +171,7 @@ class Predictor:
             If the embedding is another encoder's.
         """
         self._check_embedding(embedding)
-        frame = self._model.family.make_frame(embedding.slice_shape)
+        frame = self._frame(embedding.slice_shape)
         points = _points(points_xy, point_labels, embedding.slice_shape)
         box = _box(box_xyxy, embedding.slice_shape)
         mask = self._mask(mask_logits)
@@ -209,7 +212,7 @@ class Predictor:
         if mask.shape != embedding.slice_shape:
             message = f"the mask's shape is {mask.shape}; expected {embedding.slice_shape}."
             raise InputError(message)
-        return self._model.family.make_frame(embedding.slice_shape).mask_to_logits(mask > 0)
+        return self._frame(embedding.slice_shape).mask_to_logits(mask > 0)
 
     def _check_embedding(self, embedding: Embedding) -> None:
         mine = (self.encoder, self._model.family.preprocessing)
