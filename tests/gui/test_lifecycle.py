@@ -172,19 +172,3 @@ def test_bad_images_are_refused_with_a_sentence(capsys: pytest.CaptureFixture[st
     finally:
         viewer.close()
         rest()
-
-
-def test_a_removed_image_ends_the_session_and_leaves_labels() -> None:
-    viewer = new_viewer()
-    try:
-        widget, _ = open_widget(viewer)
-        until(lambda: widget.annotation.service.info, "the model")
-        annotation = widget.annotation
-        viewer.layers.remove("image")
-        rest()
-        assert annotation.closed
-        assert widget.annotation is None
-        assert [layer.name for layer in viewer.layers] == ["image labels"]
-    finally:
-        viewer.close()
-        rest()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from psygnal import SignalInstance
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -23,7 +25,12 @@ class Connections:
             if not self._muted:
                 callback(*arguments)
 
-        emitter.connect(guarded)
+        if isinstance(emitter, SignalInstance):
+            emitter.connect(guarded)
+        else:
+            # After napari's own: a layer that is removed in the middle of another one's removal
+            # leaves its picture behind, and drawing that ends the process.
+            emitter.connect(guarded, position="last")
         self._made.append((emitter, guarded))
 
     @contextmanager
