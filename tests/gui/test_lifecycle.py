@@ -136,6 +136,7 @@ def test_two_widgets_share_the_session_on_an_image() -> None:
 def test_console_and_widget_share_the_session() -> None:
     from napari_samri import start_session
 
+    threads = our_threads()
     viewer = new_viewer()
     try:
         annotation = start_session(viewer, viewer.layers["image"])
@@ -149,7 +150,7 @@ def test_console_and_widget_share_the_session() -> None:
         rest()
         assert not annotation.closed
         annotation.close()
-        assert not our_threads()
+        until(lambda: our_threads() == threads, f"the threads {our_threads()} to end")
     finally:
         viewer.close()
         rest()
