@@ -1,18 +1,16 @@
-"""How smooth the window stays while a model works, and how long a box takes.
+"""How smooth the window stays while a model works.
 
 ``python tools/with_screen.py python benchmarks/window.py [--models starter vit_b] [--seconds 8]``
 prints how long the event loop of a real viewer with a session was away at worst (a timer of
 2 ms), at rest, with the encoder in a thread of this process, and with it in a process of its
-own; each with a window that stands still and with one whose slices are scrolled. Then the time
-from a box that is drawn to its mask in the preview layer, and to the repainted window, with the
-slice's embedding in the cache. ViT-B has seeded random weights.
+own; each with a window that stands still and with one whose slices are scrolled. ViT-B has
+seeded random weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -120,32 +118,6 @@ def in_thread(viewer: napari.Viewer, model: str, volume: np.ndarray, s: float) -
     return found
 
 
-def box_times(viewer: napari.Viewer, annotation: Annotation) -> str:
-    """Return the time from a box that is drawn to its mask, and to the repainted window."""
-    annotation.service.ahead = 0
-    annotation.service.cancel()
-    viewer.dims.set_current_step(0, 5)
-    session, shapes = annotation.session, annotation.link.canvas.shapes
-    annotation.add_box(40, 40, 120, 120)
-    let_live(lambda: session.preview is not None)
-    let_live(lambda: False, 2)
-    to_mask, to_paint = [], []
-    for n in range(30):
-        session.clear()
-        let_live(lambda: False, 0.3)
-        corners = [(5, 40, 40 + n), (5, 40, 150), (5, 160, 150), (5, 160, 40 + n)]
-        begin = time.perf_counter()
-        shapes.add([np.array(corners, float)], shape_type="rectangle")
-        let_live(lambda: session.preview is not None)
-        to_mask.append(1000 * (time.perf_counter() - begin))
-        QApplication.processEvents()
-        to_paint.append(1000 * (time.perf_counter() - begin))
-    return (
-        f"median {statistics.median(to_mask):.0f} ms to the mask, best {min(to_mask):.0f} ms; "
-        f"{statistics.median(to_paint):.0f} ms to the repainted window"
-    )
-
-
 def show(title: str, found: dict[str, str]) -> None:
     for name, text in found.items():
         print(f"{title:22} {name:15} {text}", flush=True)
@@ -183,7 +155,6 @@ def main() -> None:
             annotation.use_model(model, device="cpu")
             let_live(lambda: not annotation.service.busy)
             show(f"{name}, process", measured(viewer, options.seconds, len(volume)))
-            print(f"{name}, from box: {box_times(viewer, annotation)}", flush=True)
         annotation.close()
         viewer.close()
 

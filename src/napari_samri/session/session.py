@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
 
-from napari_samri.errors import GeometryError, InputError, SamriError
+from napari_samri.errors import InputError, SamriError
 from napari_samri.prompts import MaskRegion, PromptSet
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
+from napari_samri.session.committing import commit_edit, commit_record
 from napari_samri.session.edits import Edit, paint_edit, relabel_edit
+from napari_samri.session.label_array import checked_labels, plane_pixels, table_of
 from napari_samri.session.labels import MAX_LABEL, LabelTable
 from napari_samri.session.request import Preview, Request
-from napari_samri.session.state import Commit, Document, History, Reopened, Step
+from napari_samri.session.state import Document, History, Reopened, Step
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,8 +55,8 @@ class Session:
     def __init__(self, volume: Volume, service: MaskService, labels: Array | None = None) -> None:
         self.volume = volume
         self.service = service
-        self.labels = _checked_labels(labels, volume)
-        self.document = Document(table=_table_of(self.labels))
+        self.labels = checked_labels(labels, volume)
+        self.document = Document(table=table_of(self.labels))
         self.history = History()
         self.plane: Plane | None = None
         self.preview: Preview | None = None
@@ -196,7 +197,7 @@ class Session:
         InputError
             If there is no object, or its label is locked.
         """
-        pixels = self._pixels(plane)
+        pixels = plane_pixels(self.labels, self.volume, plane)
         inside = 0 <= row < pixels.shape[0] and 0 <= column < pixels.shape[1]
         label = int(pixels[row, column]) if inside else 0
         if label == 0:
@@ -304,7 +305,7 @@ class Session:
         GeometryError
             If the shape is another one; the session goes on with the old voxels.
         """
-        _checked_labels(self.labels, volume)
+        checked_labels(self.labels, volume)
         self.volume = volume
         self._image_version += 1
         self.service.change_image(volume)
@@ -327,13 +328,6 @@ class Session:
             message = "no slice is shown; switch the viewer to 2D to draw prompts."
             raise InputError(message)
         return self.plane
-
-    def _pixels(self, plane: Plane) -> Array:
-        """Return a plane of the label array (rows, columns), a view."""
-        plane.check(self.volume)
-        block = self.labels if plane.time is None else self.labels[plane.time]
-        block = block.reshape(self.volume.spatial_shape)
-        return np.moveaxis(block, plane.axis, 0)[plane.index]
 
     def _pixel_size(self, plane: Plane) -> tuple[float, float]:
         row, column = (self.volume.spacing_mm[axis] for axis in plane.pixel_axes)
@@ -360,55 +354,11 @@ class Session:
             raise InputError(message)
 
     def _commit(self, preview: Preview) -> None:
-        request, mask = preview.request, preview.mask
-        label = self._target(request)
-        plane = request.plane
-        before = self._pixels(plane)
-        after = before.copy()
-        if request.reopened is not None:
-            after[request.reopened.mask.array & (before == label)] = 0
-        after[mask] = label
-        if not mask.any():
-            message = "the mask is empty, so nothing was committed; try a box or more points."
-            raise InputError(message)
-        rows, columns = np.nonzero(before != after)
-        where = self._voxels(plane, rows, columns)
-        edit = paint_edit(self.labels, where, after[rows, columns], self.document.table.locked)
-        if len(rows) and not len(edit.where):
-            message = (
-                "all of the mask lies on locked labels, so nothing was committed; unlock them or "
-                "draw elsewhere."
-            )
-            raise InputError(message)
-        document = self.document.without(plane)
-        record = self._record(preview, label, len(edit.where))
+        label, locked = self._target(preview.request), self.document.table.locked
+        edit = commit_edit(self.labels, self.volume, preview, label, locked)
+        record = commit_record(preview, label, len(edit.where), self.service.info)
+        document = self.document.without(preview.request.plane)
         self._step(replace(document, commits=(*document.commits, record)), edit=edit)
-
-    def _voxels(self, plane: Plane, rows: Array, columns: Array) -> tuple[Array, ...]:
-        """Return indices into the label array of pixels of a plane."""
-        voxels = plane.pixels_to_voxels(np.stack([rows, columns], axis=1)).astype(np.intp).T
-        if self.labels.ndim == 2:
-            return voxels[1], voxels[2]
-        if self.labels.ndim == 4:
-            return (np.full(len(rows), plane.time, np.intp), *voxels)
-        return tuple(voxels)
-
-    def _record(self, preview: Preview, label: int, voxels: int) -> Commit:
-        request, info = preview.request, self.service.info
-        post = request.post
-        names = ("largest_component", "fill_holes")
-        stale = info is None or info.score_is_stale
-        return Commit(
-            plane=request.plane,
-            label=label,
-            voxels=voxels,
-            prompts=request.prompts,
-            model=info.id if info is not None else request.choice.model,
-            encoder=info.encoder if info is not None else "",
-            score=None if stale else round(float(preview.scores[preview.chosen]), 4),
-            post=tuple(name for name in names if getattr(post, name)),
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
 
     def _step(
         self, document: Document, *, plane: Plane | str | None = "", edit: Edit | None = None
@@ -500,38 +450,3 @@ class Session:
     def _take_model(self, _: ModelInfo) -> None:
         self._follow()
         self.changed.emit()
-
-
-def _checked_labels(labels: Array | None, volume: Volume) -> Array:
-    shape = tuple(volume.array.shape)
-    if labels is None:
-        return np.zeros(shape, np.uint16)
-    if tuple(labels.shape) != shape:
-        message = (
-            f"the labels' shape is {tuple(labels.shape)}, but the image has {shape}; expected "
-            "labels on the image's own grid. Choose or make other labels."
-        )
-        raise GeometryError(message)
-    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
-        message = f"the labels are {type(labels).__name__} of {labels.dtype}; expected integers."
-        raise InputError(message)
-    if not labels.flags.writeable:
-        message = "the labels are read-only; give a copy of them."
-        raise InputError(message)
-    return labels
-
-
-def _table_of(labels: Array) -> LabelTable:
-    """Return a table with a label for each value of an array."""
-    table = LabelTable.fresh()
-    present = [int(value) for value in _values(labels) if 0 < value <= 65535]
-    for value in present:
-        if value not in table:
-            table = table.add(label=value)
-    return table.activate(present[0]) if present else table
-
-
-def _values(labels: Array) -> Array:
-    if labels.dtype.itemsize <= 2 and labels.dtype.kind == "u":
-        return np.flatnonzero(np.bincount(labels.ravel()))
-    return np.unique(labels)
