@@ -1,0 +1,364 @@
+"""The manifest: which slices of which studies make up a training set, and how they are split.
+
+A JSON file. Paths in it are relative to the root of their data set, which in turn may be
+relative to the manifest's folder, so that data and manifest can move together.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from napari_samri.datasets.rules import SPLITS, Rules
+from napari_samri.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT = "napari-samri-manifest"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A label on a slice.
+
+    Parameters
+    ----------
+    label : int
+        1 to 65535.
+    pixels : int
+        Its area.
+    box_xyxy : tuple of int
+        x0, y0, x1, y1: its first and last columns and rows, both included.
+    components : int
+        Connected parts (8 neighbours).
+    """
+
+    label: int
+    pixels: int
+    box_xyxy: tuple[int, int, int, int]
+    components: int
+
+
+@dataclass(frozen=True, slots=True)
+class SliceEntry:
+    """A slice that is worth embedding.
+
+    Parameters
+    ----------
+    index : int
+        Along the study's axis, in display order.
+    image_hash, labels_hash : str
+        Of the slice's pixels, 16 hexadecimal digits.
+    regions : tuple of Region
+        The labels that are kept on it, at least one, by ascending label.
+    """
+
+    index: int
+    image_hash: str
+    labels_hash: str
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """An image, its labels, and the slices of it that are kept.
+
+    Parameters
+    ----------
+    dataset : str
+        Name of its data set.
+    patient : str
+        Whoever is in the picture: all studies of a patient are in one split.
+    split : str
+        One of `napari_samri.datasets.rules.SPLITS`.
+    image, labels : str
+        Paths of files or DICOM folders, relative to the data set's root, with forward slashes.
+    axis : int
+        Axis of `Volume.array` in display order that the slices are cut across.
+    shape : tuple of int
+        (slices, rows, columns) of the volume in display order.
+    spacing_mm : tuple of float
+        Along the same three axes.
+    slices : tuple of SliceEntry
+        By ascending index.
+    """
+
+    dataset: str
+    patient: str
+    split: str
+    image: str
+    labels: str
+    axis: int
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    slices: tuple[SliceEntry, ...]
+
+    @property
+    def slice_shape(self) -> tuple[int, int]:
+        """(rows, columns) of its slices."""
+        rows, columns = (n for axis, n in enumerate(self.shape) if axis != self.axis)
+        return rows, columns
+
+    @property
+    def pixel_spacing_mm(self) -> tuple[float, float]:
+        """Distances of the rows and of the columns of its slices."""
+        rows, columns = (mm for axis, mm in enumerate(self.spacing_mm) if axis != self.axis)
+        return rows, columns
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Where the studies of a data set lie.
+
+    Parameters
+    ----------
+    name : str
+    root : str
+        Absolute, or relative to the manifest's folder.
+    layout : str
+        Id of the layout it was found in, such as ``nnunet``.
+    label_names : mapping of int to str
+        As far as they are known.
+    zero_shot : bool
+        Held out whole.
+    """
+
+    name: str
+    root: str
+    layout: str
+    label_names: Mapping[int, str] = field(default_factory=dict)
+    zero_shot: bool = False
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The studies of one or more data sets.
+
+    Parameters
+    ----------
+    datasets : tuple of DataSet
+        With different names.
+    studies : tuple of Study
+        In the order of data sets and of their images' paths.
+    rules : Rules
+        By which slices were chosen and patients split.
+    left_out : mapping of str to int
+        How many of what were left out, by reason.
+    problems : tuple of str
+        What was wrong with studies that are not among `studies`.
+    """
+
+    datasets: tuple[DataSet, ...]
+    studies: tuple[Study, ...]
+    rules: Rules = field(default_factory=Rules)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many slices there are in all."""
+        return sum(len(study.slices) for study in self.studies)
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write a manifest; an existing file is replaced only by a complete one.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    from napari_samri.io.atomic import replacing
+
+    with replacing(path) as temporary:
+        temporary.write_bytes(manifest_to_json(manifest))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no manifest, of a newer version, damaged, or names paths that leave
+        their data set's root.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror}); expected a manifest."
+        raise InputError(message) from error
+    return manifest_from_json(content, str(path))
+
+
+def manifest_to_json(manifest: Manifest) -> bytes:
+    """Return a manifest as JSON, one study a line; equal manifests give equal bytes."""
+    head = {
+        "format": FORMAT,
+        "version": VERSION,
+        "rules": manifest.rules.as_dict(),
+        "left_out": dict(sorted(manifest.left_out.items())),
+        "problems": list(manifest.problems),
+        "datasets": [_dataset_to_dict(dataset) for dataset in manifest.datasets],
+    }
+    lines = ",\n".join(_dumps(_study_to_dict(study)) for study in manifest.studies)
+    return f'{_dumps(head)[:-1]},"studies":[\n{lines}\n]}}\n'.encode()
+
+
+def manifest_from_json(content: bytes, source: str) -> Manifest:
+    """Read what `manifest_to_json` has written; `source` names it in errors.
+
+    Raises
+    ------
+    InputError
+        As `read_manifest`.
+    """
+    try:
+        found = dict(json.loads(content))
+    except (ValueError, TypeError, RecursionError) as error:
+        message = f"{source}: not a manifest ({error}); make one with 'napari-samri prepare'."
+        raise InputError(message) from error
+    if found.get("format") != FORMAT or found.get("version") != VERSION:
+        message = (
+            f"{source}: its format is {found.get('format')!r}, version "
+            f"{found.get('version')!r}; expected {FORMAT!r}, version {VERSION}. Make one with "
+            "'napari-samri prepare'."
+        )
+        raise InputError(message)
+    try:
+        manifest = Manifest(
+            datasets=tuple(_dataset_from_dict(item) for item in found["datasets"]),
+            studies=tuple(_study_from_dict(item) for item in found["studies"]),
+            rules=Rules(**found["rules"]),
+            left_out={str(name): int(n) for name, n in found["left_out"].items()},
+            problems=tuple(map(str, found["problems"])),
+        )
+        _check(manifest)
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        message = f"{source}: a damaged manifest ({error}); make it anew."
+        raise InputError(message) from error
+    return manifest
+
+
+def root_of(dataset: DataSet, manifest_path: Path) -> Path:
+    """Return the folder that a data set's paths are relative to."""
+    return manifest_path.absolute().parent / Path(dataset.root).expanduser()
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _dataset_to_dict(dataset: DataSet) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "root": dataset.root,
+        "layout": dataset.layout,
+        "label_names": {str(label): name for label, name in sorted(dataset.label_names.items())},
+        "zero_shot": dataset.zero_shot,
+    }
+
+
+def _dataset_from_dict(item: Mapping[str, Any]) -> DataSet:
+    return DataSet(
+        name=str(item["name"]),
+        root=str(item["root"]),
+        layout=str(item["layout"]),
+        label_names={int(label): str(name) for label, name in item["label_names"].items()},
+        zero_shot=bool(item["zero_shot"]),
+    )
+
+
+def _study_to_dict(study: Study) -> dict[str, Any]:
+    return {
+        "dataset": study.dataset,
+        "patient": study.patient,
+        "split": study.split,
+        "image": study.image,
+        "labels": study.labels,
+        "axis": study.axis,
+        "shape": study.shape,
+        "spacing_mm": study.spacing_mm,
+        "slices": [
+            [
+                entry.index,
+                entry.image_hash,
+                entry.labels_hash,
+                [[r.label, r.pixels, *r.box_xyxy, r.components] for r in entry.regions],
+            ]
+            for entry in study.slices
+        ],
+    }
+
+
+def _study_from_dict(item: Mapping[str, Any]) -> Study:
+    slices, rows, columns = map(int, item["shape"])
+    between, down, across = map(float, item["spacing_mm"])
+    return Study(
+        dataset=str(item["dataset"]),
+        patient=str(item["patient"]),
+        split=str(item["split"]),
+        image=str(item["image"]),
+        labels=str(item["labels"]),
+        axis=int(item["axis"]),
+        shape=(slices, rows, columns),
+        spacing_mm=(between, down, across),
+        slices=tuple(_slice_from_list(entry) for entry in item["slices"]),
+    )
+
+
+def _slice_from_list(entry: list[Any]) -> SliceEntry:
+    index, image_hash, labels_hash, regions = entry
+    return SliceEntry(
+        index=int(index),
+        image_hash=str(image_hash),
+        labels_hash=str(labels_hash),
+        regions=tuple(_region_from_list(region) for region in regions),
+    )
+
+
+def _region_from_list(region: list[Any]) -> Region:
+    label, pixels, x0, y0, x1, y1, components = map(int, region)
+    return Region(label, pixels, (x0, y0, x1, y1), components)
+
+
+def _check(manifest: Manifest) -> None:
+    """Raise ValueError if something does not fit together."""
+    names = [dataset.name for dataset in manifest.datasets]
+    if len(set(names)) < len(names):
+        message = f"two data sets have one name: {names}"
+        raise ValueError(message)
+    for study in manifest.studies:
+        if study.dataset not in names:
+            message = f"{study.image}: its data set {study.dataset!r} is not among {names}"
+            raise ValueError(message)
+        if study.split not in SPLITS or study.axis not in range(3):
+            message = f"{study.image}: the split is {study.split!r} and the axis {study.axis}"
+            raise ValueError(message)
+        for path in (study.image, study.labels):
+            check_inside(path)
+        size = study.shape[study.axis]
+        if not all(0 <= entry.index < size for entry in study.slices):
+            message = f"{study.image}: a slice lies outside 0 to {size - 1}"
+            raise ValueError(message)
+
+
+def check_inside(path: str) -> None:
+    """Raise InputError if a path of a manifest leaves its data set's root.
+
+    Links inside of the root may lead anywhere: they are the reader's own.
+    """
+    parts = PurePosixPath(path.replace("\\", "/"))
+    drive = len(path) > 1 and path[1] == ":"
+    if parts.is_absolute() or drive or ".." in parts.parts or "\0" in path or not parts.parts:
+        message = (
+            f"the path {path!r} leaves its data set's root; expected a path below it. Nothing "
+            "was read."
+        )
+        raise InputError(message)

@@ -1,0 +1,72 @@
+"""What makes a slice worth training on, and how patients are split.
+
+References
+----------
+SAMRI leaves out masks of fewer than 10 labelled pixels or less than 10 % of the same label's
+largest slice, cuts volumes across the axis with the fewest samples, and splits patients 80:10:10.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from napari_samri.errors import InputError
+
+Split = Literal["train", "validation", "test", "zero-shot"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Thresholds and seed.
+
+    Parameters
+    ----------
+    min_pixels : int
+        A label with fewer pixels on a slice is left out there.
+    min_share : float
+        So is one with less than this share of its area on the slice of the study where it is
+        largest.
+    axis : int or None
+        Display axis to cut across; None: the one with the fewest samples.
+    train, validation, test : float
+        Shares of the patients; they are scaled to a sum of one.
+    seed : int
+        Another seed, another split.
+    own_patients : bool
+        Patients of one name in two data sets are different people.
+
+    Raises
+    ------
+    InputError
+        If a threshold makes no sense.
+    """
+
+    min_pixels: int = 10
+    min_share: float = 0.1
+    axis: int | None = None
+    train: float = 80
+    validation: float = 10
+    test: float = 10
+    seed: int = 0
+    own_patients: bool = False
+
+    def __post_init__(self) -> None:
+        shares = (self.train, self.validation, self.test)
+        if self.min_pixels < 1 or not 0 <= self.min_share <= 1:
+            message = (
+                f"the smallest area is {self.min_pixels} pixels and {self.min_share} of the "
+                "largest; expected at least 1, and 0 to 1."
+            )
+            raise InputError(message)
+        if min(shares) < 0 or sum(shares) <= 0 or self.axis not in {None, 0, 1, 2}:
+            message = (
+                f"the split is {shares} and the axis {self.axis}; expected three shares with a "
+                "sum above 0, and an axis of 0 to 2 or none."
+            )
+            raise InputError(message)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the rules as JSON values."""
+        return asdict(self)
