@@ -1,6 +1,7 @@
 """``napari-samri VERB ...``: options, messages on stderr, exit codes.
 
-Exit codes: 0 done; 2 bad usage or input, nothing written; 1 anything else.
+Exit codes: 0 done; 2 bad usage or input, nothing written; 3 done, but some of the input could not
+be used and was left out, as listed; 1 anything else. A verb's `run` returns its code, or None for 0.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 VERBS = (demo, models, segment)
 EXIT_INPUT = 2
+EXIT_PARTIAL = 3
 EXIT_OTHER = 1
 
 
@@ -47,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     try:
-        options.run(options)
+        code: int | None = options.run(options)
         sys.stdout.flush()
     except SamriError as error:
         say(f"error: {error}")
@@ -58,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
         return EXIT_OTHER
-    return 0
+    return code or 0
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
