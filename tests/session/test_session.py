@@ -705,3 +705,18 @@ def test_two_sessions_do_not_disturb_each_other() -> None:
     assert not other.session.labels.any()
     assert isinstance(other.session, Session)
     assert other.engine.jobs == []
+
+
+def test_a_label_chosen_between_steps_stays_through_undo_and_redo(bench: Bench) -> None:
+    session = bench.session
+    table = session.document.table
+    session.set_table(table.add(label=2))
+    session.activate(3)  # no step, but the label is in the table from now on
+    session.paint((np.array([0]), np.array([0]), np.array([0])), np.array([3]))
+    known = session.document.table.labels
+    session.undo()
+    session.undo()
+    session.redo()
+    assert session.document.table.labels == known
+    session.redo()
+    assert session.document.table.labels == known

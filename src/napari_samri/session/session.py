@@ -241,6 +241,7 @@ class Session:
         if label != table.active:
             table = table.activate(label) if label in table else table.add(label=label)
             self.document = replace(self.document, table=table)
+            self.history.amend(self.document)
             self.changed.emit()
 
     def next_object(self) -> None:

@@ -116,6 +116,13 @@ class History:
         self._done.append(step)
         self._undone.clear()
 
+    def amend(self, document: Document) -> None:
+        """Let a change that is no step be part of the state between two steps."""
+        if self._done:
+            self._done[-1] = replace(self._done[-1], after=document)
+        if self._undone:
+            self._undone[-1] = replace(self._undone[-1], before=document)
+
     def undo(self) -> Step:
         """Take back the last step; the caller takes back what it did.
 
