@@ -48,6 +48,14 @@ class Frame(Protocol):
     def input_size(self) -> int:
         """Side of the model's square input in pixels."""
 
+    @property
+    def low_res_size(self) -> int:
+        """Side of the decoder's logits in pixels."""
+
+    @property
+    def low_res_extent(self) -> tuple[float, float]:
+        """(h, w) of the logits' part that the slice fills; need not be whole numbers."""
+
     def image_to_input(self, image: Bytes) -> FloatArray:
         """Resize a slice (H, W) of 0..255 to the part (h, w) of the input that it fills."""
 
@@ -141,13 +149,17 @@ class LongestSideFrame(_Scaled):
         )
         return rows, columns
 
+    @property
+    def low_res_extent(self) -> tuple[float, float]:
+        """(h, w) of the logits' part that the slice fills; need not be whole numbers."""
+        h, w = (n * self.low_res_size / self.input_size for n in self.filled_shape)
+        return h, w
+
     def mask_to_logits(self, mask: BoolArray) -> FloatArray:
         """Turn a mask of the slice (H, W) into low-resolution logits (1, L, L), a mask prompt."""
         size = self.low_res_size
         logits = np.full((1, size, size), -MASK_LOGIT, np.float32)
-        # The filled part need not end at a whole low-resolution pixel.
-        h, w = (n * size / self.input_size for n in self.filled_shape)
-        filled = _shrunk(mask, h, w)
+        filled = _shrunk(mask, *self.low_res_extent)
         logits[0, : filled.shape[0], : filled.shape[1]] = filled
         return logits
 
@@ -173,6 +185,11 @@ class StretchedFrame(_Scaled):
         """The whole input."""
         return self.input_size, self.input_size
 
+    @property
+    def low_res_extent(self) -> tuple[float, float]:
+        """The whole of the logits."""
+        return self.low_res_size, self.low_res_size
+
     def image_to_input(self, image: Bytes) -> FloatArray:
         """Resize a slice (H, W) of 0..255 to the input, bicubic with antialiasing, to integers."""
         from skimage.transform import resize
@@ -193,7 +210,7 @@ class StretchedFrame(_Scaled):
 
     def mask_to_logits(self, mask: BoolArray) -> FloatArray:
         """Turn a mask of the slice (H, W) into low-resolution logits (1, L, L), a mask prompt."""
-        return _shrunk(mask, self.low_res_size, self.low_res_size)[None]
+        return _shrunk(mask, *self.low_res_extent)[None]
 
 
 def _shrunk(mask: BoolArray, h: float, w: float) -> FloatArray:

@@ -1,0 +1,153 @@
+"""What all embeddings of a bank have in common: encoder, preprocessing, shape, quantisation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from napari_samri.errors import InputError, ModelError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT = "napari-samri-bank"
+VERSION = 1
+ATTRIBUTE = "napari_samri"
+Quantisation = Literal["float16", "int8"]
+QUANTISATIONS: tuple[Quantisation, ...] = get_args(Quantisation)
+
+
+@dataclass(frozen=True)
+class BankHeader:
+    """What makes an embedding usable by a decoder.
+
+    Parameters
+    ----------
+    architecture : str
+        Of the encoder, such as ``vit_b``.
+    encoder : str
+        SHA-256 of the encoder's tensors.
+    family : str
+        Id of the model family, whose frames `labels` and `thumb` lie in.
+    preprocessing : str
+        Id of everything that happens to a slice before the encoder.
+    input_size, low_res_size : int
+        Sides of the encoder's square input, and of the decoder's logits, in pixels.
+    embedding_shape : tuple of int
+        (C, h, w).
+    quantisation : str
+        ``float16`` or ``int8`` (one scale per channel).
+    """
+
+    architecture: str
+    encoder: str
+    family: str
+    preprocessing: str
+    input_size: int
+    low_res_size: int
+    embedding_shape: tuple[int, int, int]
+    quantisation: Quantisation = "float16"
+
+    def __post_init__(self) -> None:
+        if self.quantisation not in QUANTISATIONS:
+            message = (
+                f"the quantisation is {self.quantisation!r}; expected one of "
+                f"{', '.join(QUANTISATIONS)}."
+            )
+            raise InputError(message)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the header as JSON values, with the format's name and version."""
+        shape = list(self.embedding_shape)
+        return {"format": FORMAT, "version": VERSION, **asdict(self), "embedding_shape": shape}
+
+    def check_model(self, encoder: str, preprocessing: str, title: str, path: Path) -> None:
+        """Raise ModelError unless a model's own encoder and preprocessing made this bank."""
+        if (encoder, preprocessing) == (self.encoder, self.preprocessing):
+            return
+        message = (
+            f"{path}: its embeddings are of the {self.architecture} encoder {self.encoder[:8]} "
+            f"({self.preprocessing}), but {title} has the encoder {encoder[:8]} "
+            f"({preprocessing}). Choose a model with the same encoder, or another bank."
+        )
+        raise ModelError(message)
+
+
+def read_header(bank: Path) -> BankHeader:
+    """Read a bank's header.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or no bank of this version.
+    """
+    values = _attributes(bank)
+    if values.get("version") != VERSION:
+        message = (
+            f"{bank}: a bank of version {values.get('version')!r}; expected {VERSION}. Use the "
+            "version of napari-samri that it was made with, or make it anew."
+        )
+        raise InputError(message)
+    try:
+        fields = {k: v for k, v in values.items() if k not in {"format", "version"}}
+        channels, height, width = map(int, fields.pop("embedding_shape"))
+        return BankHeader(embedding_shape=(channels, height, width), **fields)
+    except (LookupError, TypeError, ValueError) as error:
+        message = f"{bank}: a damaged bank: its header is not complete ({error})."
+        raise InputError(message) from error
+
+
+def is_bank(path: Path) -> bool:
+    """Tell whether a folder is a bank, of any version."""
+    try:
+        return bool(_attributes(path))
+    except InputError:
+        return False
+
+
+def create_bank(bank: Path, header: BankHeader) -> None:
+    """Make an empty bank, or check that the one that is there is of the same kind.
+
+    Raises
+    ------
+    ModelError, InputError, StoreError
+        If there is another kind of bank, or something else, or it cannot be written.
+    """
+    if bank.exists() and (not bank.is_dir() or any(bank.iterdir())):
+        _check_same(bank, read_header(bank), header)
+        return
+    import zarr
+
+    try:
+        bank.mkdir(parents=True, exist_ok=True)
+        zarr.create_group(bank, attributes={ATTRIBUTE: header.as_dict()}, overwrite=False)
+    except OSError as error:
+        message = f"{bank}: cannot be written ({error.strerror or error})."
+        raise StoreError(message) from error
+    except ValueError:  # another process was faster
+        _check_same(bank, read_header(bank), header)
+
+
+def _check_same(bank: Path, found: BankHeader, header: BankHeader) -> None:
+    found.check_model(header.encoder, header.preprocessing, "the chosen model", bank)
+    if found != header:
+        differing = [k for k, v in header.as_dict().items() if v != found.as_dict()[k]]
+        message = (
+            f"{bank}: already a bank with "
+            f"{', '.join(f'{k} {found.as_dict()[k]}' for k in differing)}; asked for was "
+            f"{', '.join(str(header.as_dict()[k]) for k in differing)}. Choose another --out."
+        )
+        raise InputError(message)
+
+
+def _attributes(bank: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads((bank / "zarr.json").read_bytes())["attributes"][ATTRIBUTE]
+        if found["format"] == FORMAT:
+            return dict(found)
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    message = f"{bank}: not an embedding bank; expected a folder made by 'napari-samri embed'."
+    raise InputError(message)
