@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Checkpoint = Callable[[float], None]
 
 
-@torch.inference_mode()
 def encode(
     encoder: torch.nn.Module,
     family: Family,
@@ -32,8 +31,19 @@ def encode(
     `checkpoint` is called before every part of the encoder, with the share of the parts that
     are behind; what it raises stops the encoder and comes out of here.
     """
+    return encode_input(encoder, family.to_input(image), device, checkpoint)
+
+
+@torch.inference_mode()
+def encode_input(
+    encoder: torch.nn.Module,
+    input_image: torch.Tensor,
+    device: torch.device,
+    checkpoint: Checkpoint | None = None,
+) -> NDArray[np.float32]:
+    """Return the embedding (C, h, w) of an encoder's input (1, C, S, S), as `encode` does."""
     with _watched(encoder, checkpoint):
-        embedding = encoder(family.to_input(image).to(device))[0]
+        embedding = encoder(input_image.to(device))[0]
     return np.asarray(embedding.float().cpu().numpy())
 
 
