@@ -1,0 +1,73 @@
+"""The layouts there are, and which one a folder has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_samri.datasets.layouts.bids import BidsLayout
+from napari_samri.datasets.layouts.files import images_below
+from napari_samri.datasets.layouts.folders import FoldersLayout
+from napari_samri.datasets.layouts.nnunet import NnUNetLayout
+from napari_samri.datasets.layouts.pairs import PairsLayout
+from napari_samri.datasets.layouts.samri import SamriLayout
+from napari_samri.datasets.layouts.table import TableLayout
+from napari_samri.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_samri.datasets.layouts.base import Layout
+
+# The first that recognises a path reads it: those that ask for more come first.
+LAYOUTS: tuple[Layout, ...] = (
+    TableLayout(),
+    NnUNetLayout(),
+    BidsLayout(),
+    SamriLayout(),
+    FoldersLayout(),
+    PairsLayout(),
+)
+_SHOWN_NAMES = 5
+
+
+def layout_by_id(name: str) -> Layout:
+    """Return a layout by its id.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for layout in LAYOUTS:
+        if layout.id == name:
+            return layout
+    message = f"no layout is called {name!r}; expected one of {', '.join(x.id for x in LAYOUTS)}."
+    raise InputError(message)
+
+
+def detect_layout(path: Path) -> Layout:
+    """Return the first layout that recognises a folder or a CSV.
+
+    Raises
+    ------
+    InputError
+        If none does, with what was looked for and what is there.
+    """
+    for layout in LAYOUTS:
+        if layout.recognises(path):
+            return layout
+    wanted = "".join(f"\n  {layout.id}: {layout.looks_for}" for layout in LAYOUTS)
+    message = (
+        f"{path}: no layout of a data set is recognised. Looked for{wanted}\nFound {_found(path)}. "
+        "Choose one by --layout, name two folders by --images and --labels, or name the pairs in "
+        "a CSV."
+    )
+    raise InputError(message)
+
+
+def _found(path: Path) -> str:
+    if not path.is_dir():
+        return "another kind of file" if path.exists() else "no such file or folder"
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir())
+    shown = ", ".join(names[:_SHOWN_NAMES]) + (", ..." if len(names) > _SHOWN_NAMES else "")
+    return f"{len(images_below(path))} images below it; in it {shown or 'nothing'}"
