@@ -8,6 +8,7 @@ largest slice, cuts volumes across the axis with the fewest samples, and splits 
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
@@ -60,7 +61,7 @@ class Rules:
                 "largest; expected at least 1, and 0 to 1."
             )
             raise InputError(message)
-        if min(shares) < 0 or sum(shares) <= 0 or self.axis not in {None, 0, 1, 2}:
+        if not _are_shares(shares) or self.axis not in {None, 0, 1, 2}:
             message = (
                 f"the split is {shares} and the axis {self.axis}; expected three shares with a "
                 "sum above 0, and an axis of 0 to 2 or none."
@@ -70,3 +71,7 @@ class Rules:
     def as_dict(self) -> dict[str, Any]:
         """Return the rules as JSON values."""
         return asdict(self)
+
+
+def _are_shares(shares: tuple[float, ...]) -> bool:
+    return all(math.isfinite(share) and share >= 0 for share in shares) and sum(shares) > 0
