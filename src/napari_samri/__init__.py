@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_samri._qt.scripting import start_session
+    from napari_samri.datasets import prepare
     from napari_samri.embeddings import Embedding, EmbeddingCache
     from napari_samri.geometry import Plane, Volume
     from napari_samri.io import load_volume, save_labels
@@ -30,6 +31,7 @@ _HOMES = {
     "known_models": "zoo",
     "load_predictor": "segment.predictor",
     "load_volume": "io",
+    "prepare": "datasets",
     "register_model": "zoo",
     "save_labels": "io",
     "start_session": "_qt.scripting",
@@ -46,6 +48,7 @@ __all__ = [
     "known_models",
     "load_predictor",
     "load_volume",
+    "prepare",
     "register_model",
     "save_labels",
     "start_session",

@@ -1,0 +1,112 @@
+"""Studies that would let a model see in training what it is tested on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from napari_samri.datasets.manifest import SliceEntry, Study
+    from napari_samri.datasets.sources import Entry
+
+REPEATED = "slices that repeat others, image and labels"
+_Picture = tuple[str, tuple[int, int]]
+
+
+def in_two_worlds(
+    entries: Iterable[Entry], zero_shot: Collection[str]
+) -> tuple[set[tuple[str, str]], list[str]]:
+    """Find patients of zero-shot data sets that are in other data sets too.
+
+    Returns
+    -------
+    set of (data set, patient)
+        Outside of the zero-shot data sets: to be left out.
+    list of str
+        Problems, one for each of them.
+    """
+    held_out = {entry.patient: entry.dataset for entry in entries if entry.dataset in zero_shot}
+    studies = Counter(
+        (entry.dataset, entry.patient)
+        for entry in entries
+        if entry.dataset not in zero_shot and entry.patient in held_out
+    )
+    problems = [
+        f"{dataset}: the patient {patient} is in the zero-shot data set {held_out[patient]} too, "
+        f"so {count} of their studies here are left out. If these are two people, use "
+        "--own-patients."
+        for (dataset, patient), count in studies.items()
+    ]
+    return set(studies), problems
+
+
+@dataclass
+class _Seen:
+    """Where a picture was seen first, and with which labels."""
+
+    study: Study
+    labels: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Duplicates:
+    """Compares the slices of studies with those of all studies before, by content.
+
+    - The same picture under another patient: the later study is left out whole, for the two
+      could end in different splits.
+    - The same picture with the same labels: the slice is left out of the later study.
+    - The same picture of the same patient with other labels: kept, as a second set of labels.
+    """
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    _seen: dict[_Picture, _Seen] = field(default_factory=dict)
+
+    def admit(self, study: Study) -> Study | None:
+        """Return what is new in a study, or None if there is nothing or it must not be used."""
+        known = [(entry, self._seen.get(_picture(study, entry))) for entry in study.slices]
+        others = [seen.study for _, seen in known if seen and seen.study.patient != study.patient]
+        if others:
+            self._refuse(study, others)
+            return None
+        repeats = [seen.study for entry, seen in known if seen and entry.labels_hash in seen.labels]
+        fresh = tuple(entry for entry in study.slices if self._register(study, entry))
+        self.left_out[REPEATED] += len(study.slices) - len(fresh)
+        if repeats:
+            self._report(study, repeats)
+        return replace(study, slices=fresh) if fresh else None
+
+    def _register(self, study: Study, entry: SliceEntry) -> bool:
+        """Remember a slice; tell whether its picture had these labels never before."""
+        seen = self._seen.setdefault(_picture(study, entry), _Seen(study))
+        is_new = entry.labels_hash not in seen.labels
+        seen.labels.add(entry.labels_hash)
+        return is_new
+
+    def _refuse(self, study: Study, others: list[Study]) -> None:
+        first = others[0]
+        self.problems.append(
+            f"{_name(study)}: {len(others)} of its {len(study.slices)} slices show the same "
+            f"picture as {_name(first)}, but their patients are called {study.patient} and "
+            f"{first.patient}; the study is left out. Give both one patient, by --patient or in a "
+            "CSV, or take one of them away."
+        )
+
+    def _report(self, study: Study, repeats: list[Study]) -> None:
+        first = repeats[0]
+        what = "the study is" if len(repeats) == len(study.slices) else "these slices are"
+        self.problems.append(
+            f"{_name(study)}: {len(repeats)} of its {len(study.slices)} slices are, image and "
+            f"labels, those of {_name(first)}; {what} left out. Take one of the two away."
+        )
+
+
+def _name(study: Study) -> str:
+    return f"{study.dataset}: {study.image}"
+
+
+def _picture(study: Study, entry: SliceEntry) -> _Picture:
+    return entry.image_hash, study.slice_shape

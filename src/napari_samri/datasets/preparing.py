@@ -1,0 +1,239 @@
+"""From sources to a manifest, study by study."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_samri.datasets.exclusion import Duplicates, in_two_worlds
+from napari_samri.datasets.manifest import Manifest
+from napari_samri.datasets.measuring import Measurer
+from napari_samri.datasets.rules import Rules
+from napari_samri.datasets.sources import Source, gather
+from napari_samri.datasets.split import empty_splits, split_of
+from napari_samri.errors import InputError, InputWarning
+from napari_samri.jobs.events import Progressed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+
+    from napari_samri.datasets.manifest import Study
+    from napari_samri.datasets.sources import Entry, Gathered
+
+LEFT_OUT_STUDIES = "studies with problems"
+SourceLike = Source | Path | str
+
+
+def prepare(
+    sources: SourceLike | Iterable[SourceLike],
+    rules: Rules | None = None,
+    *,
+    patient: Sequence[str] = (),
+    zero_shot: Collection[str] = (),
+    max_voxels: int | None = None,
+    progress: Callable[[Progressed], None] | None = None,
+) -> Manifest:
+    """Choose the slices of data sets to train on, and split their patients.
+
+    Studies with problems are left out and listed in the manifest's `problems`.
+
+    Parameters
+    ----------
+    sources : path, str, Source, or several of them
+        Folders or CSV files; a str may be ``NAME=PATH``.
+    rules : Rules, optional
+        Thresholds, shares of the splits, seed.
+    patient : sequence of str
+        Regular expressions, tried in turn on an image's path relative to its data set's root.
+        The patient is the first group, or all that matched. By default the layout tells.
+    zero_shot : collection of str
+        Names of data sets that are held out whole.
+    max_voxels : int, optional
+        Read images of up to this many voxels; by default up to 2 GiB.
+    progress : callable, optional
+        Called with a `Progressed` after each study; what it raises stops the work.
+
+    Returns
+    -------
+    Manifest
+        With absolute roots; write it with `napari_samri.datasets.write_manifest`.
+
+    Raises
+    ------
+    InputError
+        If a source cannot be used, or nothing is left.
+
+    Warns
+    -----
+    InputWarning
+        If a split has no patient, or something about files was mended or assumed.
+    """
+    steps = prepare_steps(
+        sources, rules, patient=patient, zero_shot=zero_shot, max_voxels=max_voxels
+    )
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            manifest: Manifest = end.value
+            return manifest
+        if progress is not None:
+            progress(step)
+
+
+def prepare_steps(
+    sources: SourceLike | Iterable[SourceLike],
+    rules: Rules | None = None,
+    *,
+    patient: Sequence[str] = (),
+    zero_shot: Collection[str] = (),
+    max_voxels: int | None = None,
+) -> Generator[Progressed, None, Manifest]:
+    """Do what `prepare` does, study by study.
+
+    Close the generator to cancel: nothing is written here, so nothing is left behind.
+
+    Yields
+    ------
+    Progressed
+        After each study, with the path of its image.
+
+    Returns
+    -------
+    Manifest
+    """
+    rules = rules or Rules()
+    gathered = gather(_as_sources(sources), patient, zero_shot)
+    run = _Run(rules, gathered)
+    measurer = Measurer(rules, max_voxels)
+    for number, entry in enumerate(run.entries, start=1):
+        run.measure(entry, measurer)
+        yield Progressed(done=number, total=len(run.entries), what=entry.image)
+    return run.finish()
+
+
+@dataclass
+class _Run:
+    """What was found so far."""
+
+    rules: Rules
+    gathered: Gathered
+    problems: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+    measured: list[tuple[Study, Counter[str]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        entries = list(self.gathered.entries)
+        if self.rules.own_patients:
+            entries = [replace(each, patient=f"{each.dataset}/{each.patient}") for each in entries]
+        excluded, problems = in_two_worlds(entries, self._zero_shot)
+        self.entries = [each for each in entries if (each.dataset, each.patient) not in excluded]
+        self.left_out = self.gathered.left_out + self.left_out
+        self.left_out[LEFT_OUT_STUDIES] += len(entries) - len(self.entries)
+        self.problems = [*self.gathered.problems, *problems]
+
+    @property
+    def _zero_shot(self) -> set[str]:
+        return {dataset.name for dataset in self.gathered.datasets if dataset.zero_shot}
+
+    def measure(self, entry: Entry, measurer: Measurer) -> None:
+        """Look at a study; a problem with it is written down."""
+        held_out = entry.dataset in self._zero_shot
+        split = "zero-shot" if held_out else split_of(entry.patient, self.rules)
+        try:
+            with _noting(self.notes):
+                self.measured.append(measurer.measure(entry, split))
+        except InputError as error:
+            self.left_out[LEFT_OUT_STUDIES] += 1
+            text = str(error).replace(f"{entry.root}{os.sep}", "")  # the manifest may move
+            self.problems.append(f"{entry.dataset}: {text}")
+
+    def finish(self) -> Manifest:
+        """Compare the studies with each other and return the manifest."""
+        studies = self._admitted()
+        problems = tuple(_printable(problem) for problem in self.problems)
+        if not studies:
+            raise InputError(_nothing_left(len(self.gathered.entries), problems))
+        datasets, left_out = self.gathered.datasets, +self.left_out
+        manifest = Manifest(datasets, studies, self.rules, dict(sorted(left_out.items())), problems)
+        self._warn(manifest)
+        return manifest
+
+    def _admitted(self) -> tuple[Study, ...]:
+        """Return the studies without duplicates, of which zero-shot data sets keep theirs."""
+        duplicates = Duplicates()
+        admitted = {}
+        order = sorted(
+            range(len(self.measured)), key=lambda n: self.measured[n][0].split != "zero-shot"
+        )
+        for number in order:
+            study, left_out = self.measured[number]
+            fresh = duplicates.admit(study)
+            if fresh is None:
+                self.left_out[LEFT_OUT_STUDIES] += 1
+            else:
+                admitted[number] = fresh
+                self.left_out += left_out
+        self.left_out += duplicates.left_out
+        self.problems += duplicates.problems
+        return tuple(study for _, study in sorted(admitted.items()))
+
+    def _warn(self, manifest: Manifest) -> None:
+        empty = ", ".join(empty_splits(manifest))
+        if empty:
+            people = len({study.patient for study in manifest.studies})
+            message = (
+                f"no patient is in the split {empty}: {people} in all. Add patients or take "
+                "another seed; if patients are taken for one, tell them apart by --patient."
+            )
+            warnings.warn(message, InputWarning, stacklevel=4)
+        if self.notes:
+            message = f"{len(self.notes)} notes on files, the first: {self.notes[0]}"
+            warnings.warn(message, InputWarning, stacklevel=4)
+
+
+def _as_sources(sources: SourceLike | Iterable[SourceLike]) -> list[Source]:
+    several = [sources] if isinstance(sources, SourceLike) else list(sources)
+    if not several:
+        message = "there is no source; expected at least one folder or CSV file."
+        raise InputError(message)
+    return [_as_source(source) for source in several]
+
+
+def _as_source(source: SourceLike) -> Source:
+    if isinstance(source, str):
+        return Source.parse(source)
+    return Source(source) if isinstance(source, Path) else source
+
+
+@contextmanager
+def _noting(notes: list[str]) -> Iterator[None]:
+    """Collect what is noted on files, rather than show a thousand notes; pass on the rest."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InputWarning)
+        try:
+            yield
+        finally:
+            notes += [str(each.message) for each in caught if each.category is InputWarning]
+    for each in caught:
+        if each.category is not InputWarning:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+
+
+def _printable(text: str) -> str:
+    """Return a text that JSON can hold: names of files need not be Unicode."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _nothing_left(total: int, problems: Sequence[str]) -> str:
+    listed = "".join(f"\n  {problem}" for problem in problems)
+    return (
+        f"nothing is left of {total} studies, so nothing was written; expected at least one. "
+        f"The problems:{listed or ' no image with labels was found.'}"
+    )
