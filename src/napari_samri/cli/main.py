@@ -1,7 +1,8 @@
 """``napari-samri VERB ...``: options, messages on stderr, exit codes.
 
-Exit codes: 0 done; 2 bad usage or input, nothing written; 3 done, but some of the input could not
-be used and was left out, as listed; 1 anything else. A verb's `run` returns its code, or None for 0.
+Exit codes: 0 done; 2 bad usage or input, nothing written; 3 done, but some of the input could
+not be used and was left out, as listed; 1 anything else. A verb's `run` returns its code, or None
+for 0.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import napari_samri
-from napari_samri.cli import demo, models, segment
+from napari_samri.cli import demo, models, prepare, segment
 from napari_samri.cli.console import say
 from napari_samri.errors import InputWarning, SamriError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERBS = (demo, models, segment)
+VERBS = (demo, models, prepare, segment)
 EXIT_INPUT = 2
 EXIT_PARTIAL = 3
 EXIT_OTHER = 1
