@@ -1,0 +1,104 @@
+"""Which parts of a bank a manifest still needs, and which shards of them are to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from napari_samri.embeddings.bank.header import create_bank
+from napari_samri.embeddings.bank.part import create_part, parts_of
+from napari_samri.embeddings.bank.plan import PartPlan, slice_key, slice_place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from napari_samri.datasets.manifest import Manifest, SliceEntry, Study
+    from napari_samri.embeddings.bank.header import BankHeader
+    from napari_samri.embeddings.bank.part import Part
+    from napari_samri.embeddings.bank.plan import SliceKey, SlicePlace
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A shard to be done."""
+
+    part: Part
+    shard: int
+
+    @property
+    def rows(self) -> range:
+        """The rows of the part that it holds."""
+        return self.part.plan.rows_of(self.shard)
+
+
+def plan_parts(bank: Path, header: BankHeader, manifest: Manifest) -> list[Part]:
+    """Return the parts that are to be filled or completed, made if need be.
+
+    Slices that the bank has already, of the same content and labels, are not planned again.
+    Parts of other data sets than the manifest's are left alone.
+
+    Raises
+    ------
+    ModelError, InputError, StoreError
+        If the bank is of another encoder or kind, or cannot be written.
+    """
+    create_bank(bank, header)
+    known = {dataset.name for dataset in manifest.datasets}
+    parts = parts_of(bank)
+    todo = []
+    for part in parts:
+        mine = {study.dataset for study in part.plan.manifest.studies} <= known
+        if mine and _is_open(part):
+            todo.append(part)
+    rest = _without(manifest, _newest_keys(parts))
+    if rest.rows:
+        todo.append(create_part(bank, PartPlan.of(header, rest)))
+    return todo
+
+
+def tasks_of(parts: Sequence[Part], rank: int = 0, ranks: int = 1) -> list[Task]:
+    """Return every `ranks`-th shard of all parts, from the shard `rank` on, done or not."""
+    every = [Task(part, shard) for part in parts for shard in range(part.plan.shards)]
+    return every[rank::ranks]
+
+
+def _is_open(part: Part) -> bool:
+    """Tell whether a part is not complete; one that was is opened again if a shard is torn."""
+    if not part.sealed:
+        return True
+    torn = part.missing_shards()
+    if torn:
+        part.reopen(torn)
+    return bool(torn)
+
+
+def _newest_keys(parts: Iterable[Part]) -> dict[SlicePlace, SliceKey]:
+    """Return the content that each place has, or will have once all parts are complete."""
+    keys = {}
+    for part in parts:
+        absent = frozenset(part.missing_rows()) if part.sealed else frozenset()
+        for row, (study, entry) in enumerate(_slices(part.plan.manifest)):
+            if row not in absent:
+                keys[slice_place(study, entry)] = slice_key(study, entry)
+    return keys
+
+
+def _slices(manifest: Manifest) -> Iterator[tuple[Study, SliceEntry]]:
+    for study in manifest.studies:
+        for entry in study.slices:
+            yield study, entry
+
+
+def _without(manifest: Manifest, keys: dict[SlicePlace, SliceKey]) -> Manifest:
+    """Return a manifest of the slices whose content the bank does not have."""
+    studies = []
+    for study in manifest.studies:
+        left = tuple(
+            entry
+            for entry in study.slices
+            if keys.get(slice_place(study, entry)) != slice_key(study, entry)
+        )
+        if left:
+            studies.append(replace(study, slices=left))
+    return replace(manifest, studies=tuple(studies))

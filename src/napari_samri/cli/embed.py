@@ -1,0 +1,193 @@
+"""``napari-samri embed``: a manifest in, an embedding bank out."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_samri.cli.console import Progress, say
+from napari_samri.errors import InputError
+from napari_samri.jobs.events import Finished, Noted, Problem, Progressed, Started, Stopped
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from napari_samri.batch import EmbedConfig
+    from napari_samri.jobs.events import Cancel, Event
+
+EXIT_PARTIAL = 3
+EXIT_STOPPED = 1
+
+_EPILOG = """\
+May be stopped (Ctrl+C) and run again at any time: what is there is left alone. On a cluster,
+write a script with --sbatch, or give the address of a Dask scheduler to --dask. Exit codes: 0
+done; 3 done, but some studies could not be read and were left out; 1 stopped; 2 bad input.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add this verb's options."""
+    parser = verbs.add_parser("embed", help="embed the slices of a manifest", epilog=_EPILOG)
+    parser.add_argument("manifest", type=Path, help="made by 'napari-samri prepare'")
+    parser.add_argument("--out", type=Path, help="bank to make or to append to, NAME.zarr")
+    parser.add_argument("--model", default="starter", help="id of a model, or a checkpoint")
+    parser.add_argument("--family", help="preprocessing of a checkpoint: sam, medsam, starter")
+    parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
+    parser.add_argument(
+        "--quantise",
+        choices=("float16", "int8"),
+        default="float16",
+        help="int8 takes half the bytes; see the documentation for what it costs",
+    )
+    parser.add_argument("--rank", type=int, help="do every N-th shard, from this one (--of N)")
+    parser.add_argument("--of", type=int, metavar="N", help="number of ranks")
+    parser.add_argument("--dask", metavar="ADDRESS", help="run on the workers of this scheduler")
+    parser.add_argument("--sbatch", type=Path, metavar="FILE", help="write a SLURM array script")
+    parser.add_argument("--job", type=Path, metavar="FOLDER", help="report to a folder")
+    parser.add_argument(
+        "--warm",
+        action="store_true",
+        help="embed all slices of an image (in place of a manifest) into the viewer's cache",
+    )
+    parser.add_argument("--axis", type=int, choices=(0, 1, 2), default=0, help="for --warm")
+    parser.add_argument("--time", type=int, help="for --warm: time point of a 4D image")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Embed; return the exit code."""
+    if options.sbatch is not None:
+        _write_sbatch(options)
+        return 0
+    with _reporting(options.job) as report, _interruptible() as interrupted:
+
+        def cancel() -> bool:
+            return interrupted() or (report is not None and report.cancel())
+
+        code = 0
+        show = _Printer()
+        for event in _events(options, cancel):
+            show(event)
+            if report is not None:
+                report.tell(event)
+            if isinstance(event, Problem):
+                code = EXIT_PARTIAL
+            elif isinstance(event, Stopped):
+                code = EXIT_STOPPED
+        return code
+
+
+def config_of(options: argparse.Namespace) -> EmbedConfig:
+    """Return the run that the options ask for.
+
+    Raises
+    ------
+    InputError
+        If they contradict each other.
+    """
+    from napari_samri.batch import EmbedConfig
+
+    if options.out is None:
+        message = f"{options.manifest}: --out is missing; expected the bank to make, NAME.zarr."
+        raise InputError(message)
+    if (options.rank is None) != (options.of is None):
+        message = "--rank and --of belong together; give both or none."
+        raise InputError(message)
+    return EmbedConfig(
+        manifest=options.manifest,
+        out=options.out,
+        model=options.model,
+        family=options.family,
+        device=options.device,
+        quantisation=options.quantise,
+        rank=options.rank or 0,
+        ranks=options.of or 1,
+    )
+
+
+def _events(options: argparse.Namespace, cancel: Cancel) -> Iterator[Event]:
+    if options.warm:
+        from napari_samri.batch.warm import warm_cache
+
+        return warm_cache(
+            options.manifest,
+            axis=options.axis,
+            time=options.time,
+            model=options.model,
+            family=options.family,
+            device=options.device,
+            cancel=cancel,
+        )
+    config = config_of(options)
+    if options.dask is not None:
+        from napari_samri.batch.cluster import embed_on_cluster
+
+        return embed_on_cluster(config, options.dask, cancel)
+    from napari_samri.batch import embed_bank
+
+    return embed_bank(config, cancel)
+
+
+def _write_sbatch(options: argparse.Namespace) -> None:
+    from napari_samri.batch.sbatch import sbatch_script
+    from napari_samri.io.atomic import replacing
+
+    config = config_of(options)
+    with replacing(options.sbatch) as temporary:
+        temporary.write_text(sbatch_script(config, ranks=options.of or 8))
+    say(f"wrote {options.sbatch}; look through it, then: sbatch {options.sbatch}")
+
+
+class _Printer:
+    """Shows events on the terminal."""
+
+    def __init__(self) -> None:
+        self._progress = Progress()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Started():
+                say(f"{event.total - event.done:,} of {event.total:,} {event.what} to do")
+            case Progressed():
+                left = "" if event.seconds_left is None else f", {_time(event.seconds_left)} left"
+                self._progress.step(event.done, event.total, f"{event.what}{left}")
+            case Noted() | Finished() | Stopped():
+                say(event.text)
+            case Problem():
+                say(f"problem: {event.text}")
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _reporting(folder: Path | None) -> Any:
+    if folder is None:
+        return nullcontext()
+    from napari_samri.jobs.detached import reporting
+
+    return reporting(folder)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Cancel]:
+    """Turn the first Ctrl+C, and SLURM's and Dask's SIGTERM, into a request to stop cleanly."""
+    asked = False
+
+    def ask(number: int, _: object) -> None:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
