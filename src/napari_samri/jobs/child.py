@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _TAIL_BYTES = 2000
 # Windows that are redrawn come before computing, where both want the same core.
-_CHILD_NICENESS = 5
+CHILD_NICENESS = 5
 # For speed, each a third of a decoder call on 2 cores; the user's own settings win. numpy's
 # threads and torch's wait for each other by spinning, and what a child does with numpy is small.
 # glibc gives the memory of large arrays back after each call, to ask for it anew at the next.
@@ -136,7 +136,7 @@ def serve(handler: Callable[[Message, Callable[[Message], None]], None]) -> None
     `reply` may be called from any thread. What libraries print goes to stderr.
     """
     with suppress(AttributeError, OSError):  # no such call on Windows
-        os.nice(_CHILD_NICENESS)
+        os.nice(CHILD_NICENESS)
     inbox, outbox = _private_streams()
     lock = Lock()
 

@@ -26,6 +26,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from napari_samri.errors import InputError, StoreError
+from napari_samri.jobs.folders import STATE_VARIABLE, state_dir
 from napari_samri.jobs.wire import Message, encode_message, read_message
 from napari_samri.session.edits import Edit
 from napari_samri.session.record import (
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STATE_VARIABLE = "NAPARI_SAMRI_STATE"
 VERSION = 1
 SUFFIX = ".journal"
 # What reading raises on whole frames of another layout than ours.
@@ -59,11 +59,7 @@ _identities: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
 
 def journals_dir() -> Path:
     """Return the folder of journals; ``NAPARI_SAMRI_STATE`` overrides the user's."""
-    if folder := os.environ.get(STATE_VARIABLE):
-        return Path(folder).expanduser()
-    from platformdirs import user_state_path
-
-    return user_state_path("napari-samri", appauthor=False) / "sessions"
+    return state_dir() if os.environ.get(STATE_VARIABLE) else state_dir() / "sessions"
 
 
 def image_identity(volume: Volume) -> str:

@@ -1,0 +1,256 @@
+"""Jobs that outlive the window: started, watched, stopped, and found again after a restart.
+
+The child's side is `reporting`, which a verb of the command line enters if it gets ``--job``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from napari_samri.errors import StoreError
+from napari_samri.jobs.child import CHILD_NICENESS, SETTINGS
+from napari_samri.jobs.events import Failed, is_last, never
+from napari_samri.jobs.folders import jobs_dir
+from napari_samri.jobs.job_folder import (
+    EVENTS,
+    JOB,
+    LOG,
+    STOP,
+    EventFile,
+    is_locked,
+    last_change,
+    last_words,
+)
+from napari_samri.jobs.reporting import Reporter, reporting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from napari_samri.jobs.events import Cancel, Event
+
+__all__ = ["Job", "Reporter", "list_jobs", "reporting", "start_job"]
+
+VERSION = 1
+MODULE = "napari_samri"
+_POLL_SECONDS = 0.1
+# Until it holds its lock, a job of another window cannot be told from one that died.
+_STARTING_SECONDS = 60.0
+_KEEP_SECONDS = 7 * 24 * 3600.0
+# Of this process: it has to hear of their end, or they stay behind as zombies.
+_own: dict[Path, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A job, running or ended, known by its folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    title : str
+        For people.
+    arguments : tuple of str
+        What it was started with.
+    started : float
+        Seconds since 1970.
+    details : mapping
+        JSON values that whoever started it wants to find again.
+    """
+
+    folder: Path
+    title: str
+    arguments: tuple[str, ...] = ()
+    started: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        process = _own.get(self.folder)
+        if process is not None:
+            return process.poll() is None
+        return self._may_be_starting() or is_locked(self.folder)
+
+    def cancel(self) -> None:
+        """Ask it to stop; its last event follows.
+
+        Raises
+        ------
+        StoreError
+            If its folder cannot be written.
+        """
+        try:
+            (self.folder / STOP).touch()
+        except OSError as error:
+            message = f"{self.folder}: the job cannot be stopped ({error.strerror or error})."
+            raise StoreError(message) from error
+
+    def events(self, stop: Cancel = never) -> Iterator[Event | None]:
+        """Yield all its events from the first to the last, as they come.
+
+        None comes whenever there was nothing new, so that whoever relays can be aborted. The
+        last event is always one that `is_last`, also where the process died without a word;
+        only if `stop` says so, it ends without one.
+        """
+        file = EventFile(self.folder / EVENTS)
+        while not stop():
+            running = self.running  # looked at before its last words are read
+            for event in file.read():
+                yield event
+                if is_last(event):
+                    return
+            if not running:
+                yield Failed(text=self._obituary())
+                return
+            yield None
+            time.sleep(_POLL_SECONDS)
+
+    def forget(self) -> None:
+        """Delete the folder of an ended job.
+
+        Raises
+        ------
+        StoreError
+            If it still runs.
+        """
+        if self.running:
+            message = f"the job '{self.title}' still runs; cancel it before it is deleted."
+            raise StoreError(message)
+        _own.pop(self.folder, None)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _may_be_starting(self) -> bool:
+        fresh = 0 <= time.time() - self.started < _STARTING_SECONDS
+        return fresh and self.folder.exists() and not (self.folder / EVENTS).exists()
+
+    def _obituary(self) -> str:
+        words = last_words(self.folder / LOG)
+        text = (
+            f"The job '{self.title}' ended unexpectedly; what it had done is kept. Start it again."
+        )
+        return f"{text}\n{words}" if words else text
+
+
+def start_job(
+    arguments: Sequence[str],
+    title: str,
+    folder: Path | None = None,
+    *,
+    details: Mapping[str, Any] | None = None,
+    module: str = MODULE,
+) -> Job:
+    """Start ``python -m napari_samri *arguments --job FOLDER``, which outlives this process.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+    title : str
+        For people.
+    folder : pathlib.Path, optional
+        A new one; by default in the user's folder of jobs.
+    details : mapping, optional
+        JSON values to be kept with the job.
+    module : str
+        What to run in place of napari-samri's command line.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written or the process cannot be started.
+    """
+    folder = (folder or new_job_folder()).absolute()
+    job = Job(folder, title, tuple(arguments), time.time(), dict(details or {}))
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write(job)
+        with (folder / LOG).open("ab") as log:
+            command = [sys.executable, "-P", "-m", module, *arguments, "--job", str(folder)]
+            process = _spawn(command, log)
+    except OSError as error:
+        message = f"{folder}: the job cannot be started ({error.strerror or error})."
+        raise StoreError(message) from error
+    _own[folder] = process
+    _lower_priority(process.pid)
+    return job
+
+
+def new_job_folder() -> Path:
+    """Return a place for a job that nobody else has; names sort by time."""
+    return jobs_dir() / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex[:8]}"
+
+
+def list_jobs() -> list[Job]:
+    """Return all jobs, newest first; those that ended days ago are deleted on the way."""
+    try:
+        folders = [path for path in jobs_dir().iterdir() if path.is_dir()]
+    except OSError:
+        return []
+    jobs = []
+    for folder in folders:
+        job = _read(folder)
+        old = time.time() - last_change(folder) > _KEEP_SECONDS
+        if old and not (job or Job(folder, folder.name)).running:
+            shutil.rmtree(folder, ignore_errors=True)
+        elif job is not None:
+            jobs.append(job)
+    return sorted(jobs, key=lambda job: job.started, reverse=True)
+
+
+def _spawn(command: Sequence[str], log: Any) -> subprocess.Popen[bytes]:
+    # A process group of its own: what ends the window's group, such as Ctrl+C, does not end it.
+    groups: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        flags = ("CREATE_NO_WINDOW", "CREATE_NEW_PROCESS_GROUP", "BELOW_NORMAL_PRIORITY_CLASS")
+        groups = {"creationflags": sum(getattr(subprocess, flag) for flag in flags)}
+    return subprocess.Popen(  # noqa: S603  # our own module
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=log,
+        env={**SETTINGS, **os.environ},
+        **groups,
+    )
+
+
+def _lower_priority(pid: int) -> None:
+    """Let redrawing windows come first; on Windows, a flag has done it."""
+    if hasattr(os, "setpriority"):
+        with suppress(OSError):  # it has ended already
+            nice = os.getpriority(os.PRIO_PROCESS, 0) + CHILD_NICENESS
+            os.setpriority(os.PRIO_PROCESS, pid, nice)
+
+
+def _write(job: Job) -> None:
+    content = {
+        "version": VERSION,
+        "title": job.title,
+        "arguments": list(job.arguments),
+        "started": job.started,
+        "details": dict(job.details),
+    }
+    temporary = job.folder / f".{uuid4().hex}"
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.replace(job.folder / JOB)
+
+
+def _read(folder: Path) -> Job | None:
+    """Return the job of a folder, or None if it is damaged or another version's."""
+    try:
+        content = dict(json.loads((folder / JOB).read_bytes()))
+        if content["version"] != VERSION:
+            return None
+        arguments = tuple(map(str, content["arguments"]))
+        started, details = float(content["started"]), dict(content["details"])
+        return Job(folder, str(content["title"]), arguments, started, details)
+    except (OSError, ValueError, LookupError, TypeError):
+        return None

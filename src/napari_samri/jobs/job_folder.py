@@ -1,0 +1,88 @@
+"""The folder of a job, which its process and whoever watches it share.
+
+``job.json`` says what it is, ``events.jsonl`` what it has told so far, ``log.txt`` what it wrote to
+stderr. ``running.lock`` is locked while it lives, which no crash can fake, and a file ``STOP`` asks
+it to end.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from napari_samri.errors import StoreError
+from napari_samri.jobs.events import line_to_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari_samri.jobs.events import Event
+
+logger = logging.getLogger(__name__)
+
+EVENTS, LOCK, STOP, LOG, JOB = "events.jsonl", "running.lock", "STOP", "log.txt", "job.json"
+_TAIL_BYTES = 2000
+
+
+class EventFile:
+    """The events of a file that grows; what is not a whole line yet is left for later."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+
+    def read(self) -> Iterator[Event]:
+        """Yield what is new."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                content = file.read()
+        except OSError:  # it has told nothing yet
+            return
+        whole = content[: content.rfind(b"\n") + 1]
+        self._position += len(whole)
+        for line in whole.splitlines():
+            try:
+                yield line_to_event(line.decode(errors="replace"))
+            except StoreError as error:
+                logger.warning("%s: %s", self._path, error)
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether a job's process lives."""
+    if not (folder / LOCK).exists():
+        return False
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # gone meanwhile, or not ours to lock
+        return False
+    lock.release()
+    return False
+
+
+def last_change(folder: Path) -> float:
+    """Return when something last happened in a folder, in seconds since 1970; 0 if it is gone."""
+    times = [0.0]
+    for path in (folder, folder / EVENTS):
+        with suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return max(times)
+
+
+def last_words(path: Path) -> str:
+    """Return the last words of a log."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            return file.read().decode(errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,55 @@
+"""A job for tests: ``python -m tests.jobs.worker WHAT --job FOLDER``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from napari_samri.errors import Cancelled, InputError
+from napari_samri.jobs.detached import Reporter, reporting
+from napari_samri.jobs.events import Finished, Noted, Progressed, Started, Stopped
+
+STEPS = 400
+
+
+def work(what: str, reporter: Reporter) -> None:
+    match what:
+        case "count":
+            _count(reporter)
+        case "refuse":
+            text = "the manifest is missing; make one."
+            raise InputError(text)
+        case "bug":
+            text = "a fault"
+            raise RuntimeError(text)
+        case "bug at the end":
+            reporter.tell(Finished(text="done"))
+            raise RuntimeError
+        case "cancelled":
+            raise Cancelled
+        case "say nothing":
+            print("last words", file=sys.stderr)  # noqa: T201
+        case "die":
+            reporter.tell(Noted(text="before"))
+            os._exit(9)
+
+
+def _count(reporter: Reporter) -> None:
+    reporter.tell(Started(what="Counting", total=STEPS))
+    for done in range(1, STEPS + 1):
+        if reporter.cancel():
+            reporter.tell(Stopped(text=f"stopped after {done - 1}"))
+            return
+        time.sleep(0.02)
+        reporter.tell(Progressed(done=done, total=STEPS))
+    reporter.tell(Finished(text="counted", details={"nice": os.nice(0)}))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "unusable":
+        sys.exit("unrecognised arguments")
+    assert sys.argv[-2] == "--job"
+    with reporting(Path(sys.argv[-1])) as its:
+        work(sys.argv[1], its)
