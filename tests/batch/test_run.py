@@ -14,6 +14,7 @@ from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.datasets import read_manifest
 from napari_samri.embeddings import EmbeddingCache
 from napari_samri.embeddings.bank import Bank, parts_of
+from napari_samri.embeddings.bank.arrays import shard_key
 from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.geometry import Plane
 from napari_samri.jobs.events import Finished, Problem, Progressed, Started, Stopped
@@ -163,7 +164,8 @@ def test_an_image_that_changed_since_it_was_prepared_is_left_out(tmp_path: Path)
 def test_a_torn_shard_is_found_and_redone(manifest: Path, tmp_path: Path, whole: Path) -> None:
     out = tmp_path / "bank.zarr"
     run(manifest, out)
-    shard = next(out.glob("parts/*/emb/c/1/0/0/0"))
+    (part,) = parts_of(out)
+    shard = part.path / shard_key("emb", 1)
     shard.write_bytes(shard.read_bytes()[:-7])
     events = run(manifest, out)
     assert Started(what="slices", total=144, done=80) in events

@@ -169,7 +169,7 @@ def _time(seconds: float) -> str:
 def _reporting(folder: Path | None) -> Any:
     if folder is None:
         return nullcontext()
-    from napari_samri.jobs.detached import reporting
+    from napari_samri.jobs.reporting import reporting
 
     return reporting(folder)
 
