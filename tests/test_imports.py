@@ -24,7 +24,9 @@ def test_the_package_loads_nothing_heavy() -> None:
     assert loaded_by("import napari_samri").isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("room", ["geometry", "io", "zoo", "datasets", "prompts", "embeddings", "cli"])
+@pytest.mark.parametrize(
+    "room", ["geometry", "io", "zoo", "datasets", "prompts", "embeddings", "cli"]
+)
 def test_rooms_load_neither_torch_nor_qt(room: str) -> None:
     loaded = loaded_by(f"import napari_samri.{room}")
     assert loaded.isdisjoint({"torch", "qtpy", "PyQt6", "PySide6", "napari"})
