@@ -1,4 +1,4 @@
-"""Volumes in: the one reader that napari asks."""
+"""Volumes and banks in: the one reader that napari asks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samri._napari.bank_layers import bank_layers
 from napari_samri._napari.layers import layer_options, volume_name
+from napari_samri.embeddings.bank import is_bank
 from napari_samri.io import can_read, holds_labels, is_dicom_file, load_volume
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerData]] | 
         A list is what napari gives for files that are to be opened as a stack.
     """
     sources = _sources(path)
+    if sources and all(map(is_bank, sources)):
+        return read_banks
     return read_layers if sources and all(map(can_read, sources)) else None
 
 
@@ -46,6 +50,17 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
         If a file is damaged, no image, too large, or its geometry makes no sense.
     """
     return [layer_data(load_volume(source)) for source in _sources(path)]
+
+
+def read_banks(path: PathOrPaths) -> list[LayerData]:
+    """Return the data, options and type of two layers per embedding bank.
+
+    Raises
+    ------
+    InputError
+        If a bank was altered, is of another version, or has no rows yet.
+    """
+    return [layer for source in _sources(path) for layer in bank_layers(source)]
 
 
 def layer_data(volume: Volume) -> LayerData:
