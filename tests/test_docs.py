@@ -14,6 +14,7 @@ from npe2 import PluginManifest
 
 import napari_samri
 from napari_samri.cli import main
+from tests.datasets.making import make_pairs
 
 if TYPE_CHECKING:
     from npe2 import PluginManager
@@ -38,6 +39,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npe2pm: PluginMan
     npe2pm.register(PluginManifest.from_file(MANIFEST))
     monkeypatch.chdir(tmp_path)
     nib.save(brain(), tmp_path / "brain.nii.gz")
+    make_pairs(tmp_path / "knees", count=30)
     page = (ROOT / "docs/reference/prompt-files.md").read_text()
     (json_block,) = (body for kind, body in BLOCK.findall(page) if kind == "json")
     (tmp_path / "prompts.json").write_text(json_block)
