@@ -26,7 +26,7 @@ _NIFTI2_BYTES = 540
 _LABEL_INTENT = 1002
 _LABEL_NAME = re.compile(r"(^|[_-])(dseg|mask|seg|labels?)\.nii(\.gz)?$", re.IGNORECASE)
 # What NIfTI-1 and -2 headers say about where voxels lie, and in which order they were scanned.
-_GEOMETRY = (
+GEOMETRY = (
     "dim_info",
     "pixdim",
     "xyzt_units",
@@ -98,7 +98,7 @@ def holds_labels(volume: Volume) -> bool:
     grid = volume.grid
     if volume.array.dtype.kind not in "iu":
         return False
-    if grid.header and int(_header(grid)["intent_code"]) == _LABEL_INTENT:
+    if grid.header and int(source_header(grid)["intent_code"]) == _LABEL_INTENT:
         return True
     return grid.path is not None and _LABEL_NAME.search(grid.path.name) is not None
 
@@ -106,26 +106,28 @@ def holds_labels(volume: Volume) -> bool:
 def label_image(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nifti1Image:
     """Return labels in stored order as an image with the geometry of a grid's own header.
 
-    Of the source's header, the fields of `_GEOMETRY` are taken, bit for bit, and nothing else:
+    Of the source's header, the fields of `GEOMETRY` are taken, bit for bit, and nothing else:
     descriptions, extensions and whatever other programs left there stay behind.
     """
     if not grid.header:
         return _image_by_affine(stored, grid)
-    kind = _kind(grid)
-    source = _header(grid)
+    kind = image_class(grid)
+    source = source_header(grid)
     header = kind.header_class(endianness=source.endianness)
     image = kind(stored, None, _as_labels(header, stored))
-    for name in _GEOMETRY:
+    for name in GEOMETRY:
         image.header[name] = source[name]
     return image
 
 
-def _kind(grid: Grid) -> type[nib.Nifti1Image]:
+def image_class(grid: Grid) -> type[nib.Nifti1Image]:
+    """Return the NIfTI class of a grid's own header."""
     return nib.Nifti2Image if len(grid.header) == _NIFTI2_BYTES else nib.Nifti1Image
 
 
-def _header(grid: Grid) -> nib.Nifti1Header:
-    return _kind(grid).header_class(grid.header, check=False)
+def source_header(grid: Grid) -> nib.Nifti1Header:
+    """Return the header that a grid was read from."""
+    return image_class(grid).header_class(grid.header, check=False)
 
 
 def _image_by_affine(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nifti1Image:

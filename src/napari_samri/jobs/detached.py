@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
     from napari_samri.jobs.events import Cancel, Event
 
-__all__ = ["Job", "Reporter", "list_jobs", "reporting", "start_job"]
+__all__ = ["Job", "Reporter", "Watch", "list_jobs", "new_job_folder", "reporting", "start_job"]
 
 VERSION = 1
 MODULE = "napari_samri"
-_POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1
 # Until it holds its lock, a job of another window cannot be told from one that died.
 _STARTING_SECONDS = 60.0
 _KEEP_SECONDS = 7 * 24 * 3600.0
@@ -102,18 +102,13 @@ class Job:
         last event is always one that `is_last`, also where the process died without a word;
         only if `stop` says so, it ends without one.
         """
-        file = EventFile(self.folder / EVENTS)
+        watch = Watch(self)
         while not stop():
-            running = self.running  # looked at before its last words are read
-            for event in file.read():
-                yield event
-                if is_last(event):
-                    return
-            if not running:
-                yield Failed(text=self._obituary())
+            yield from watch.look()
+            if watch.ended:
                 return
             yield None
-            time.sleep(_POLL_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def forget(self) -> None:
         """Delete the folder of an ended job.
@@ -133,10 +128,36 @@ class Job:
         fresh = 0 <= time.time() - self.started < _STARTING_SECONDS
         return fresh and self.folder.exists() and not (self.folder / EVENTS).exists()
 
+
+class Watch:
+    """Looks at a job again and again, from its first event to its last."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._file = EventFile(job.folder / EVENTS)
+        self.ended = False
+
+    def look(self) -> list[Event]:
+        """Return what it has told since; of a process that died without a word, that it failed."""
+        if self.ended:
+            return []
+        running = self._job.running  # looked at before its last words are read
+        events = []
+        for event in self._file.read():
+            events.append(event)
+            if is_last(event):
+                self.ended = True
+                return events
+        if not running:
+            self.ended = True
+            events.append(Failed(text=self._obituary()))
+        return events
+
     def _obituary(self) -> str:
-        words = last_words(self.folder / LOG)
+        words = last_words(self._job.folder / LOG)
         text = (
-            f"The job '{self.title}' ended unexpectedly; what it had done is kept. Start it again."
+            f"The job '{self._job.title}' ended unexpectedly; what it had done is kept. "
+            "Start it again."
         )
         return f"{text}\n{words}" if words else text
 
