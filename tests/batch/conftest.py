@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_samri.batch import EmbedConfig, embed_bank
-from tests.batch.making import make_data
+from tests.batch.making import finish, make_data, start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,4 +25,12 @@ def whole(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a bank made in one go."""
     out = tmp_path_factory.mktemp("whole") / "bank.zarr"
     list(embed_bank(EmbedConfig(manifest=manifest, out=out, device="cpu")))
+    return out
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bank made in one go by a process with one thread."""
+    out = tmp_path_factory.mktemp("uninterrupted") / "bank.zarr"
+    finish(start(manifest, out))
     return out

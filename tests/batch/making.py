@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import nibabel as nib
@@ -74,3 +77,24 @@ def digests(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def start(manifest: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+    """Start the command line as a process of its own."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "napari_samri", "embed", str(manifest), "--out", str(out)),
+            *("--device", "cpu", *options),
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        # All alike: with another number of threads the last bits may differ.
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """Wait for a process that has to succeed, and return what it said."""
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    return errors
