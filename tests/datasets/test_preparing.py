@@ -204,7 +204,7 @@ def test_channels_share_labels_that_are_read_once(tmp_path, monkeypatch):
     assert sorted(read) == ["a.nii.gz", "a_0000.nii.gz", "a_0001.nii.gz", "a_0002.nii.gz"]
 
 
-def test_damaged_labels_are_named_with_each_of_their_images(tmp_path):
+def test_damaged_labels_of_several_channels_are_one_problem(tmp_path):
     for channel in range(2):
         write(tmp_path / "imagesTr" / f"a_000{channel}.nii", noise(channel))
         write(tmp_path / "imagesTr" / f"b_000{channel}.nii", noise(channel + 9))
@@ -213,6 +213,7 @@ def test_damaged_labels_are_named_with_each_of_their_images(tmp_path):
     manifest = prepare(tmp_path)
     assert len(manifest.studies) == 2
     assert manifest.left_out["studies with problems"] == 2
+    assert "labelsTr/b.nii: the header claims" in only_problem(manifest)
 
 
 def test_duplicates_keep_the_first(tmp_path):

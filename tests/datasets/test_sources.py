@@ -77,6 +77,11 @@ def test_a_layout_can_be_forced(tmp_path):
     assert forced.datasets[0].layout == "pairs"
 
 
+def test_the_home_of_nobody(tmp_path):
+    with pytest.raises(InputError, match="there is no such file or folder"):
+        gather([Source.parse("~nobody-is-called-so/x")])
+
+
 def test_a_missing_folder(tmp_path):
     with pytest.raises(InputError, match="there is no such file or folder"):
         gather([Source(tmp_path / "nothing", layout="pairs")])

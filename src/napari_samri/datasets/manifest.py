@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.datasets.rules import SPLITS, Rules
+from napari_samri.datasets.checks import check_manifest
+from napari_samri.datasets.rules import Rules
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 FORMAT = "napari-samri-manifest"
 VERSION = 1
@@ -237,7 +238,7 @@ def manifest_from_json(content: bytes, source: str) -> Manifest:
             left_out={str(name): int(n) for name, n in found["left_out"].items()},
             problems=tuple(map(str, found["problems"])),
         )
-        _check(manifest)
+        check_manifest(manifest)
     except InputError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -248,7 +249,7 @@ def manifest_from_json(content: bytes, source: str) -> Manifest:
 
 def root_of(dataset: DataSet, manifest_path: Path) -> Path:
     """Return the folder that a data set's paths are relative to."""
-    return manifest_path.absolute().parent / Path(dataset.root).expanduser()
+    return manifest_path.absolute().parent / dataset.root
 
 
 def _dumps(value: Any) -> str:
@@ -326,39 +327,3 @@ def _slice_from_list(entry: list[Any]) -> SliceEntry:
 def _region_from_list(region: list[Any]) -> Region:
     label, pixels, x0, y0, x1, y1, components = map(int, region)
     return Region(label, pixels, (x0, y0, x1, y1), components)
-
-
-def _check(manifest: Manifest) -> None:
-    """Raise ValueError if something does not fit together."""
-    names = [dataset.name for dataset in manifest.datasets]
-    if len(set(names)) < len(names):
-        message = f"two data sets have one name: {names}"
-        raise ValueError(message)
-    for study in manifest.studies:
-        if study.dataset not in names:
-            message = f"{study.image}: its data set {study.dataset!r} is not among {names}"
-            raise ValueError(message)
-        if study.split not in SPLITS or study.axis not in range(3):
-            message = f"{study.image}: the split is {study.split!r} and the axis {study.axis}"
-            raise ValueError(message)
-        for path in (study.image, study.labels):
-            check_inside(path)
-        size = study.shape[study.axis]
-        if not all(0 <= entry.index < size for entry in study.slices):
-            message = f"{study.image}: a slice lies outside 0 to {size - 1}"
-            raise ValueError(message)
-
-
-def check_inside(path: str) -> None:
-    """Raise InputError if a path of a manifest leaves its data set's root.
-
-    Links inside of the root may lead anywhere: they are the reader's own.
-    """
-    parts = PurePosixPath(path.replace("\\", "/"))
-    drive = len(path) > 1 and path[1] == ":"
-    if parts.is_absolute() or drive or ".." in parts.parts or "\0" in path or not parts.parts:
-        message = (
-            f"the path {path!r} leaves its data set's root; expected a path below it. Nothing "
-            "was read."
-        )
-        raise InputError(message)

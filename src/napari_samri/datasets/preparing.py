@@ -157,7 +157,8 @@ class _Run:
     def finish(self) -> Manifest:
         """Compare the studies with each other and return the manifest."""
         studies = self._admitted()
-        problems = tuple(_printable(problem) for problem in self.problems)
+        # Damaged labels of several channels are one problem.
+        problems = tuple(dict.fromkeys(_printable(problem) for problem in self.problems))
         if not studies:
             raise InputError(_nothing_left(len(self.gathered.entries), problems))
         datasets, left_out = self.gathered.datasets, +self.left_out

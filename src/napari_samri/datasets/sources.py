@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_samri.datasets.checks import check_inside
 from napari_samri.datasets.layouts import detect_layout, find_in_two_folders, layout_by_id
-from napari_samri.datasets.manifest import DataSet, check_inside
+from napari_samri.datasets.manifest import DataSet
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Source:
     def parse(cls, text: str, layout: str | None = None) -> Source:
         """Read ``PATH`` or ``NAME=PATH``; a path that exists as it is wins."""
         name, equals, path = text.partition("=")
-        if not equals or Path(text).expanduser().exists():
+        if not equals or os.path.exists(os.path.expanduser(text)):
             return cls(Path(text), None, layout)
         if not name.strip() or not path:
             message = f"{text!r} names no data set; expected PATH or NAME=PATH."
@@ -158,7 +159,7 @@ def gather(
 
 def _absolute(path: Path) -> Path:
     """Return an absolute path without ``..``; links are left as they are."""
-    absolute = Path(os.path.abspath(Path(path).expanduser()))
+    absolute = Path(os.path.abspath(os.path.expanduser(path)))
     _check_text(str(absolute))
     return absolute
 
