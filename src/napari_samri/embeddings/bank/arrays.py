@@ -1,14 +1,17 @@
-"""The zarr arrays of a part: their layout, and shards of them as bytes.
+"""The zarr arrays of a part: how their rows are stored, and where their shards lie.
 
-Shards are made by zarr itself, in another folder, and put into place whole: several processes that
-write into one zarr array can lose each other's chunks (zarr-python#3682).
+zarr itself makes the empty arrays only. Shards are written whole, by whoever owns them: several
+processes that write into one zarr array can lose each other's chunks (zarr-python#3682).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from napari_samri.errors import StoreError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +23,92 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 SHARD_ROWS = 64
+PICTURES = ("labels", "thumb")
 _ZSTD_LEVEL = 1
 # Small against an embedding, and read by nobody in a hurry.
 _PICTURE_ZSTD_LEVEL = 9
-PICTURES = ("labels", "thumb")
-_DIMENSIONS = {"emb": 4, "labels": 3, "thumb": 3, "scale": 2}
+# All shards of an array in one folder: with zarr's usual slashes each would have three of its own.
+_LAYOUT: dict[str, Any] = {
+    "chunk_key_encoding": {"name": "default", "separator": "."},
+    "fill_value": 0,
+}
+
+
+@dataclass(frozen=True)
+class RowArray:
+    """An array of which each row is a chunk of its own, 64 of them in a shard.
+
+    Parameters
+    ----------
+    name : str
+    dtype : numpy.dtype
+    shape : tuple of int
+        Of a row.
+    zstd_level : int or None
+        None: not compressed.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    zstd_level: int | None
+
+    def pack(self, row: Array) -> bytes:
+        """Return a row as the bytes of its chunk, without their checksum.
+
+        Raises
+        ------
+        StoreError
+            If its shape is another, or an integer does not fit.
+        """
+        largest = np.iinfo(self.dtype).max if self.dtype.kind == "u" else None
+        if row.shape != self.shape or (largest is not None and row.max() > largest):
+            message = (
+                f"a row of '{self.name}' has the shape {row.shape} and values up to "
+                f"{row.max()}; expected {self.shape}, {self.dtype}."
+            )
+            raise StoreError(message)
+        plain = row.astype(self.dtype).tobytes()
+        if self.zstd_level is None:
+            return plain
+        from numcodecs.zstd import compress
+
+        return bytes(compress(plain, self.zstd_level))
+
+    def unpack(self, body: memoryview) -> Array:
+        """Return the row that `pack` was given, read-only."""
+        if self.zstd_level is not None:
+            from numcodecs.zstd import decompress
+
+            body = decompress(body)
+        return np.frombuffer(body, self.dtype).reshape(self.shape)
+
+
+def row_arrays(header: BankHeader, largest_label: int) -> dict[str, RowArray]:
+    """Return ``labels``, ``thumb`` and ``emb`` of a part, in the order of writing.
+
+    Parameters
+    ----------
+    header : BankHeader
+    largest_label : int
+        Decides between uint8 and uint16.
+    """
+    square = (header.low_res_size, header.low_res_size)
+    labels = np.dtype(np.uint8 if largest_label <= np.iinfo(np.uint8).max else "<u2")
+    if header.quantisation == "int8":
+        emb = RowArray("emb", np.dtype(np.int8), header.embedding_shape, _ZSTD_LEVEL)
+    else:
+        emb = RowArray("emb", np.dtype("<f2"), header.embedding_shape, None)
+    arrays = (
+        RowArray("labels", labels, square, _PICTURE_ZSTD_LEVEL),
+        RowArray("thumb", np.dtype(np.uint8), square, _PICTURE_ZSTD_LEVEL),
+        emb,
+    )
+    return {array.name: array for array in arrays}
 
 
 def create_arrays(part: Path, header: BankHeader, rows: int, largest_label: int) -> None:
-    """Make the empty arrays ``labels``, ``thumb``, ``scale`` and ``emb`` of a part.
+    """Make the empty arrays ``labels``, ``thumb``, ``scale`` (int8 only) and ``emb`` of a part.
 
     Parameters
     ----------
@@ -37,77 +117,36 @@ def create_arrays(part: Path, header: BankHeader, rows: int, largest_label: int)
     header : BankHeader
     rows : int
     largest_label : int
-        Decides between uint8 and uint16.
     """
     import zarr
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
     group = zarr.create_group(part)
-    side = header.low_res_size
-    small = [ZstdCodec(level=_PICTURE_ZSTD_LEVEL), Crc32cCodec()]
-    labels = np.uint8 if largest_label <= np.iinfo(np.uint8).max else np.uint16
-    for name, dtype in zip(PICTURES, (labels, np.uint8), strict=True):
-        _sharded(group, name, (rows, side, side), dtype, small)
-    int8 = header.quantisation == "int8"
-    codecs = [ZstdCodec(level=_ZSTD_LEVEL), Crc32cCodec()] if int8 else [Crc32cCodec()]
-    shape = (rows, *header.embedding_shape)
-    _sharded(group, "emb", shape, np.int8 if int8 else np.float16, codecs)
-    if int8:
+    for array in row_arrays(header, largest_label).values():
+        level = array.zstd_level
+        packed = [] if level is None else [ZstdCodec(level=level)]
+        group.create_array(
+            array.name,
+            shape=(rows, *array.shape),
+            chunks=(1, *array.shape),
+            shards=(SHARD_ROWS, *array.shape),
+            dtype=array.dtype,
+            compressors=[*packed, Crc32cCodec()],
+            **_LAYOUT,
+        )
+    if header.quantisation == "int8":
+        channels = header.embedding_shape[0]
         group.create_array(
             "scale",
-            shape=shape[:2],
-            chunks=(SHARD_ROWS, shape[1]),
+            shape=(rows, channels),
+            chunks=(SHARD_ROWS, channels),
             dtype=np.float32,
             compressors=[Crc32cCodec()],
-            fill_value=0,
+            **_LAYOUT,
         )
-
-
-def _sharded(
-    group: Any, name: str, shape: tuple[int, ...], dtype: Any, compressors: list[Any]
-) -> None:
-    group.create_array(
-        name,
-        shape=shape,
-        chunks=(1, *shape[1:]),
-        shards=(SHARD_ROWS, *shape[1:]),
-        dtype=dtype,
-        compressors=compressors,
-        fill_value=0,
-    )
 
 
 def shard_key(name: str, shard: int) -> str:
     """Return where a shard of an array lies, relative to the part."""
-    return "/".join((name, "c", str(shard), *("0",) * (_DIMENSIONS[name] - 1)))
-
-
-def stage_shard(part: Path, name: str, shard: int, values: Array, stage: Path) -> Path | None:
-    """Write the shard of an array that holds these rows into another folder.
-
-    Rows of zeros are left out of it, and read back as zeros.
-
-    Parameters
-    ----------
-    part : pathlib.Path
-    name : str
-    shard : int
-    values : array (up to 64, ...)
-    stage : pathlib.Path
-        A folder that nobody else writes into.
-
-    Returns
-    -------
-    pathlib.Path or None
-        The file; None if all rows are zeros: zarr writes no shard then.
-    """
-    import zarr
-
-    copy = stage / name
-    copy.mkdir()
-    (copy / "zarr.json").write_bytes((part / name / "zarr.json").read_bytes())
-    array = zarr.open_array(copy, mode="r+")
-    begin = shard * SHARD_ROWS
-    array[begin : begin + len(values)] = values
-    path = stage / shard_key(name, shard)
-    return path if path.is_file() else None
+    dimensions = {"emb": 4, "labels": 3, "thumb": 3, "scale": 2}[name]
+    return f"{name}/c.{shard}" + ".0" * (dimensions - 1)

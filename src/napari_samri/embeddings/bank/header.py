@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
+from uuid import uuid4
 
 from napari_samri.errors import InputError, ModelError, StoreError
 
@@ -63,6 +66,12 @@ class BankHeader:
         shape = list(self.embedding_shape)
         return {"format": FORMAT, "version": VERSION, **asdict(self), "embedding_shape": shape}
 
+    def differences(self, other: BankHeader) -> str:
+        """Say in what this header differs from another one."""
+        mine, yours = self.as_dict(), other.as_dict()
+        differing = [name for name in mine if mine[name] != yours[name]]
+        return ", ".join(f"{name} {mine[name]} instead of {yours[name]}" for name in differing)
+
     def check_model(self, encoder: str, preprocessing: str, title: str, path: Path) -> None:
         """Raise ModelError unless a model's own encoder and preprocessing made this bank."""
         if (encoder, preprocessing) == (self.encoder, self.preprocessing):
@@ -115,31 +124,39 @@ def create_bank(bank: Path, header: BankHeader) -> None:
     ModelError, InputError, StoreError
         If there is another kind of bank, or something else, or it cannot be written.
     """
-    if bank.exists() and (not bank.is_dir() or any(bank.iterdir())):
+    if not _is_free(bank):
         _check_same(bank, read_header(bank), header)
         return
     import zarr
 
+    stage = bank.with_name(f".{bank.name}-{uuid4().hex}")
     try:
-        bank.mkdir(parents=True, exist_ok=True)
-        zarr.create_group(bank, attributes={ATTRIBUTE: header.as_dict()}, overwrite=False)
+        stage.mkdir(parents=True)
+        zarr.create_group(stage, attributes={ATTRIBUTE: header.as_dict()})
+        with suppress(FileNotFoundError):
+            bank.rmdir()  # Windows does not replace an empty folder
+        stage.rename(bank)
     except OSError as error:
-        message = f"{bank}: cannot be written ({error.strerror or error})."
-        raise StoreError(message) from error
-    except ValueError:  # another process was faster
+        if _is_free(bank):
+            message = f"{bank}: cannot be written ({error.strerror or error})."
+            raise StoreError(message) from error
+        # Another process was faster.
         _check_same(bank, read_header(bank), header)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _check_same(bank: Path, found: BankHeader, header: BankHeader) -> None:
+    """Raise ModelError or InputError unless a bank's header is the one that is asked for."""
     found.check_model(header.encoder, header.preprocessing, "the chosen model", bank)
     if found != header:
-        differing = [k for k, v in header.as_dict().items() if v != found.as_dict()[k]]
-        message = (
-            f"{bank}: already a bank with "
-            f"{', '.join(f'{k} {found.as_dict()[k]}' for k in differing)}; asked for was "
-            f"{', '.join(str(header.as_dict()[k]) for k in differing)}. Choose another --out."
-        )
+        message = f"{bank}: already a bank with {found.differences(header)}. Choose another --out."
         raise InputError(message)
+
+
+def _is_free(path: Path) -> bool:
+    """Tell whether there is nothing, or an empty folder."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
 def _attributes(bank: Path) -> Mapping[str, Any]:

@@ -7,40 +7,37 @@ else is written down about progress, so nothing can disagree with it.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import numpy as np
-
 from napari_samri.datasets.manifest import manifest_from_json
-from napari_samri.embeddings.bank.arrays import (
-    PICTURES,
-    SHARD_ROWS,
-    create_arrays,
-    shard_key,
-    stage_shard,
-)
+from napari_samri.embeddings.bank.arrays import SHARD_ROWS, create_arrays, shard_key
 from napari_samri.embeddings.bank.header import read_header
 from napari_samri.embeddings.bank.plan import PartPlan
-from napari_samri.embeddings.bank.quantise import to_int8
-from napari_samri.embeddings.bank.shard_file import empty_shard, read_index
+from napari_samri.embeddings.bank.shard_file import present, read_index
+from napari_samri.embeddings.bank.staging import flush_folder, stage_shard, write_flushed
+from napari_samri.embeddings.bank.tables import write_table
 from napari_samri.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[Any]
+    from napari_samri.embeddings.bank.header import BankHeader
 
+    Array = NDArray[Any]
+    Half = NDArray[np.float16]
+
+PARTS = "parts"
 PLAN = "plan.json"
 SEAL = "sealed.json"
 SCRATCH = "scratch"
-_TABLES = ("rows", "pairs")
+_MAKING = ".making"
 
 
 class Part:
@@ -66,9 +63,13 @@ class Part:
         """A folder for what is not yet part of a shard; it goes when the part is sealed."""
         return self.path / SCRATCH
 
+    def shard_path(self, name: str, shard: int) -> Path:
+        """Return where a shard of an array lies, or will lie."""
+        return self.path / shard_key(name, shard)
+
     def is_committed(self, shard: int) -> bool:
         """Tell whether a shard is there and its index whole."""
-        return read_index(self.path / shard_key("emb", shard), SHARD_ROWS) is not None
+        return read_index(self.shard_path("emb", shard), SHARD_ROWS) is not None
 
     def missing_shards(self) -> list[int]:
         """Return the shards that are not there, or torn."""
@@ -77,10 +78,12 @@ class Part:
     def write_shard(
         self,
         shard: int,
-        embeddings: Mapping[int, NDArray[np.float16]],
+        embeddings: Mapping[int, Half],
         pictures: Mapping[int, Mapping[str, Array]],
     ) -> None:
         """Put a shard into place; who writes it twice writes the same bytes.
+
+        A part that another process has sealed in the meantime stays as it is.
 
         Parameters
         ----------
@@ -88,32 +91,19 @@ class Part:
         embeddings : mapping of int to float16 array (C, h, w)
             By row of the part. Rows of the shard that it lacks are missing from the bank.
         pictures : mapping of int to mapping
-            By row: ``labels`` and ``thumb``, (L, L) in the decoder's low-resolution frame.
+            By row, at least the same ones: ``labels`` and ``thumb``, (L, L) in the decoder's
+            low-resolution frame.
 
         Raises
         ------
         StoreError
             If it cannot be written; the shard then counts as missing.
         """
-        rows = self.plan.rows_of(shard)
-        header = self.plan.header
-        shape = (len(rows), *header.embedding_shape)
-        int8 = header.quantisation == "int8"
-        values = np.zeros(shape, np.int8 if int8 else np.float16)
-        scale = np.zeros(shape[:2], np.float32)
-        for place, row in enumerate(rows):
-            if row in embeddings and int8:
-                values[place], scale[place] = to_int8(embeddings[row])
-            elif row in embeddings:
-                values[place] = embeddings[row]
-        arrays = {name: self._pictures(name, rows, pictures) for name in PICTURES}
-        if int8:
-            arrays["scale"] = scale
-        # Last: with it the shard is committed.
-        arrays["emb"] = values
-        with self._done_by_another(), self._staged() as stage:
-            for name, array in arrays.items():
-                self._place(name, shard, array, stage)
+        if self.sealed:
+            return
+        with self._unless_sealed(), self.staged() as stage:
+            for name, staged in stage_shard(self.plan, shard, embeddings, pictures, stage):
+                staged.replace(self.shard_path(name, shard))
 
     def seal(self) -> None:
         """Write the table of pairs and the mark that the part is complete, if it is.
@@ -125,79 +115,78 @@ class Part:
         StoreError
             If shards are missing, or the disk refuses.
         """
-        if self.sealed:
-            return
-        missing = self._missing_rows()
-        with self._done_by_another(), self._staged() as stage:
-            self._put_table("pairs", self.plan.pair_table(missing), stage)
-            mark = {"rows": self.plan.rows, "missing": missing}
-            (stage / SEAL).write_text(json.dumps(mark, separators=(",", ":")) + "\n")
-            _put(stage / SEAL, self.path / SEAL)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        if not self.sealed:
+            missing = self.absent_rows()
+            with self._unless_sealed(), self.staged() as stage:
+                self.put_table("pairs", self.plan.pair_table(missing), stage)
+                mark = {"rows": self.plan.rows, "missing": missing}
+                content = json.dumps(mark, separators=(",", ":")) + "\n"
+                write_flushed(stage / SEAL, content.encode())
+                (stage / SEAL).replace(self.path / SEAL)
+        self._tidy()
 
-    def reopen(self, shards: list[int]) -> None:
+    def reopen(self, shards: Sequence[int]) -> None:
         """Take away damaged shards, and with them the mark that the part is complete."""
-        for mark in (self.path / SEAL, *self._files_of("emb", shards)):
-            mark.unlink(missing_ok=True)
+        (self.path / SEAL).unlink(missing_ok=True)
+        for shard in shards:
+            self.shard_path("emb", shard).unlink(missing_ok=True)
         shutil.rmtree(self.path / "pairs", ignore_errors=True)
 
     def missing_rows(self) -> list[int]:
-        """Return the rows of a sealed part that it lacks."""
-        return [int(row) for row in json.loads((self.path / SEAL).read_bytes())["missing"]]
+        """Return the rows of a sealed part that it lacks.
 
-    def _files_of(self, name: str, shards: list[int]) -> list[Path]:
-        return [self.path / shard_key(name, shard) for shard in shards]
+        Raises
+        ------
+        InputError
+            If the mark that says so is damaged.
+        """
+        try:
+            return [int(row) for row in json.loads((self.path / SEAL).read_bytes())["missing"]]
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            message = (
+                f"{self.path / SEAL}: damaged ({error}); run 'napari-samri bank verify --drop', "
+                "then 'napari-samri embed' again."
+            )
+            raise InputError(message) from error
 
-    def _missing_rows(self) -> list[int]:
-        absent = []
-        for shard, path in enumerate(self._files_of("emb", [*range(self.plan.shards)])):
-            index = read_index(path, SHARD_ROWS)
+    def absent_rows(self) -> list[int]:
+        """Return the rows that no shard has.
+
+        Raises
+        ------
+        StoreError
+            If a whole shard is missing.
+        """
+        absent: list[int] = []
+        for shard in range(self.plan.shards):
+            index = read_index(self.shard_path("emb", shard), SHARD_ROWS)
             if index is None:
-                message = f"{path}: this shard is missing, so the part cannot be sealed."
+                message = f"{self.path}: the shard {shard} is missing, so it cannot be sealed."
                 raise StoreError(message)
-            there = index[:, 0] != np.iinfo(np.uint64).max
             rows = self.plan.rows_of(shard)
-            absent += [row for row, found in zip(rows, there, strict=False) if not found]
+            absent += [row for row, there in zip(rows, present(index), strict=False) if not there]
         return absent
 
-    def _pictures(
-        self, name: str, rows: range, pictures: Mapping[int, Mapping[str, Array]]
-    ) -> Array:
-        side = self.plan.header.low_res_size
-        labels = np.uint8 if self.plan.largest_label <= np.iinfo(np.uint8).max else np.uint16
-        dtype = labels if name == "labels" else np.uint8
-        values = np.zeros((len(rows), side, side), dtype)
-        for place, row in enumerate(rows):
-            if row in pictures:
-                values[place] = pictures[row][name]
-        return values
-
-    def _place(self, name: str, shard: int, values: Array, stage: Path) -> None:
-        staged = stage_shard(self.path, name, shard, values, stage)
-        if staged is None and name != "emb":
-            return
-        if staged is None:
-            staged = stage / "empty"
-            staged.write_bytes(empty_shard(SHARD_ROWS))
-        _put(staged, self.path / shard_key(name, shard))
-
-    def _put_table(self, name: str, table: Mapping[str, Array], stage: Path) -> None:
-        """Write a table in a folder of its own, and move it into place if there is none."""
-        _write_table(stage / name, table)
-        with suppress(OSError):  # another process was faster; its table is the same
-            (stage / name).rename(self.path / name)
-
-    @contextmanager
-    def _done_by_another(self) -> Iterator[None]:
-        """Let it pass that another process has sealed the part, and taken the scratch away."""
+    def put_table(self, name: str, table: Mapping[str, Array], stage: Path) -> None:
+        """Write a table in another folder, and move it into place if there is none."""
+        write_table(stage / name, table)
+        flush_folder(stage / name)
         try:
-            yield
-        except StoreError:
-            if not self.sealed:
+            (stage / name).rename(self.path / name)
+        except OSError:
+            # Another process was faster; its table is the same.
+            if not (self.path / name).is_dir():
                 raise
 
     @contextmanager
-    def _staged(self) -> Iterator[Path]:
+    def staged(self) -> Iterator[Path]:
+        """Give a folder for files on their way, which goes at the end.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses.
+        """
         stage = self.scratch / uuid4().hex
         try:
             stage.mkdir(parents=True)
@@ -213,6 +202,24 @@ class Part:
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
+    @contextmanager
+    def _unless_sealed(self) -> Iterator[None]:
+        """Let it pass that another process seals the part meanwhile, and takes the scratch away."""
+        try:
+            yield
+        except StoreError:
+            if not self.sealed:
+                raise
+        finally:
+            if self.sealed:
+                self._tidy()
+
+    def _tidy(self) -> None:
+        """Take away what interrupted processes left of a sealed part's making."""
+        bank = self.path.parents[1]
+        for left in (self.scratch, *bank.glob(f"{_MAKING}-{self.plan.id}-*")):
+            shutil.rmtree(left, ignore_errors=True)
+
 
 def parts_of(bank: Path) -> list[Part]:
     """Return the parts of a bank, oldest first.
@@ -223,11 +230,15 @@ def parts_of(bank: Path) -> list[Part]:
         If a part's plan is damaged or not the one that its name tells of.
     """
     header = read_header(bank)
-    paths = sorted((bank / "parts").glob("*-*/" + PLAN))
-    return [open_part(path.parent, header) for path in paths]
+    return [open_part(path, header) for path in part_folders(bank)]
 
 
-def open_part(path: Path, header: Any) -> Part:
+def part_folders(bank: Path, plan_id: str = "*") -> list[Path]:
+    """Return the folders of a bank's parts, oldest first."""
+    return sorted(path.parent for path in (bank / PARTS).glob(f"*-{plan_id}/{PLAN}"))
+
+
+def open_part(path: Path, header: BankHeader) -> Part:
     """Open a part.
 
     Raises
@@ -240,14 +251,14 @@ def open_part(path: Path, header: Any) -> Part:
     except OSError as error:
         message = f"{path / PLAN}: cannot be read ({error.strerror})."
         raise InputError(message) from error
-    plan = PartPlan(header, manifest_from_json(content, str(path / PLAN)))
-    if plan.id != path.name.partition("-")[2]:
+    # First of all: whatever was altered, this is what there is to say.
+    if PartPlan.id_of(header, content) != path.name.partition("-")[2]:
         message = (
             f"{path}: its plan is not the one that its name tells of, so it was altered. Move "
             "this folder out of the bank, and run 'napari-samri embed' again."
         )
         raise InputError(message)
-    return Part(path, plan)
+    return Part(path, PartPlan(header, manifest_from_json(content, str(path / PLAN))))
 
 
 def create_part(bank: Path, plan: PartPlan) -> Part:
@@ -258,41 +269,25 @@ def create_part(bank: Path, plan: PartPlan) -> Part:
     StoreError
         If it cannot be written.
     """
-    for part in parts_of(bank):
-        if part.plan.id == plan.id:
-            return part
-    parts = bank / "parts"
-    newest = max((int(path.name.partition("-")[0]) for path in parts.glob("*-*")), default=0)
-    path = parts / f"{newest + 1:05d}-{plan.id}"
-    stage = bank / f".making-{uuid4().hex}"
+    found = part_folders(bank, plan.id)
+    if found:
+        return Part(found[0], plan)
+    newest = max((int(path.name.partition("-")[0]) for path in part_folders(bank)), default=0)
+    path = bank / PARTS / f"{newest + 1:05d}-{plan.id}"
+    stage = bank / f"{_MAKING}-{plan.id}-{uuid4().hex}"
     try:
-        parts.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True)
         stage.mkdir()
         create_arrays(stage, plan.header, plan.rows, plan.largest_label)
-        _write_table(stage / "rows", plan.row_table())
+        write_table(stage / "rows", plan.row_table())
         (stage / PLAN).write_bytes(plan.content)
-        with suppress(OSError):  # another process was faster; its part is the same
-            stage.rename(path)
+        flush_folder(stage)
+        stage.rename(path)
     except OSError as error:
-        message = f"{path}: cannot be written ({error.strerror or error}). Nothing was changed."
-        raise StoreError(message) from error
+        # Or another process was faster; its part is the same.
+        if not (path / PLAN).is_file():
+            message = f"{path}: cannot be written ({error.strerror or error}). Nothing was changed."
+            raise StoreError(message) from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
-    return open_part(path, plan.header)
-
-
-def _write_table(folder: Path, table: Mapping[str, Array]) -> None:
-    import zarr
-
-    group = zarr.create_group(folder)
-    for name, column in table.items():
-        chunks = tuple(max(1, n) for n in column.shape)
-        group.create_array(name, data=column, chunks=chunks)
-
-
-def _put(staged: Path, path: Path) -> None:
-    """Move a file into place, its bytes first."""
-    with staged.open("rb+") as file:
-        os.fsync(file.fileno())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged.replace(path)
+    return Part(path, plan)

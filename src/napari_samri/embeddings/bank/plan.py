@@ -16,7 +16,7 @@ import numpy as np
 
 from napari_samri.datasets.manifest import Manifest, manifest_to_json
 from napari_samri.datasets.rules import SPLITS
-from napari_samri.embeddings.bank.arrays import SHARD_ROWS
+from napari_samri.embeddings.bank.arrays import SHARD_ROWS, row_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.datasets.manifest import SliceEntry, Study
+    from napari_samri.embeddings.bank.arrays import RowArray
     from napari_samri.embeddings.bank.header import BankHeader
 
     Table = dict[str, NDArray[Any]]
@@ -61,8 +62,13 @@ class PartPlan:
     @cached_property
     def id(self) -> str:
         """32 hexadecimal digits: a hash of header and rows."""
-        header = json.dumps(self.header.as_dict(), sort_keys=True).encode()
-        return hashlib.sha256(header + b"\n" + self.content).hexdigest()[:32]
+        return self.id_of(self.header, self.content)
+
+    @staticmethod
+    def id_of(header: BankHeader, content: bytes) -> str:
+        """Return the id of the plan with this content."""
+        head = json.dumps(header.as_dict(), sort_keys=True).encode()
+        return hashlib.sha256(head + b"\n" + content).hexdigest()[:32]
 
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
@@ -85,6 +91,11 @@ class PartPlan:
         """The largest label on any row."""
         regions = (r for s in self.manifest.studies for e in s.slices for r in e.regions)
         return max((region.label for region in regions), default=0)
+
+    @cached_property
+    def arrays(self) -> dict[str, RowArray]:
+        """How the rows of ``labels``, ``thumb`` and ``emb`` are stored."""
+        return row_arrays(self.header, self.largest_label)
 
     def rows_of(self, shard: int) -> range:
         """Return the rows of a shard."""

@@ -1,7 +1,7 @@
-"""One shard of a zarr array, read without zarr: the index once, then one read per chunk.
+"""One shard of a zarr array, written and read without zarr: a read of its index, one per chunk.
 
 The layout is zarr's own (sharding codec, index at the end, a CRC-32C behind the index and
-behind each chunk); tests compare it with zarr-python bit for bit.
+behind each chunk); tests compare both ways with zarr-python bit for bit.
 
 References
 ----------
@@ -11,7 +11,6 @@ Zarr v3 sharding codec, https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sh
 from __future__ import annotations
 
 import os
-from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ import numpy as np
 from napari_samri.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -30,50 +30,85 @@ CHECKSUM_BYTES = 4
 _ABSENT = np.iinfo(np.uint64).max
 
 
-def index_bytes(rows: int) -> int:
-    """Return how many bytes a shard's index takes, with its checksum."""
-    return 16 * rows + CHECKSUM_BYTES
+def checksum(body: bytes) -> bytes:
+    """Return the CRC-32C of bytes, as it is written behind them."""
+    import google_crc32c
+
+    return google_crc32c.value(body).to_bytes(CHECKSUM_BYTES, "little")
 
 
-def checked(content: bytes) -> bytes | None:
+def checked(content: bytes) -> memoryview | None:
     """Return bytes without the CRC-32C at their end, or None if it is not theirs."""
     import google_crc32c
 
-    body = memoryview(content)[:-CHECKSUM_BYTES]
+    # An array, because the library takes no memoryview, and a slice of bytes is a copy.
+    body = np.frombuffer(content, np.uint8)[:-CHECKSUM_BYTES]
     expected = int.from_bytes(content[-CHECKSUM_BYTES:], "little")
-    whole = len(content) > CHECKSUM_BYTES and google_crc32c.value(bytes(body)) == expected
-    return bytes(body) if whole else None
+    whole = len(body) > 0 and google_crc32c.value(body) == expected
+    return memoryview(content)[:-CHECKSUM_BYTES] if whole else None
 
 
-def empty_shard(rows: int) -> bytes:
-    """Return a shard of which every chunk is absent, which zarr itself would not write."""
-    import google_crc32c
+def write_shard(path: Path, chunks: Iterable[bytes | None], rows: int) -> None:
+    """Write a shard, and wait until it is on the disk.
 
-    index = b"\xff" * (16 * rows)
-    return index + google_crc32c.value(index).to_bytes(CHECKSUM_BYTES, "little")
+    Parameters
+    ----------
+    path : pathlib.Path
+    chunks : iterable of bytes or None
+        Up to `rows`, in their order; None and those that are not given are absent.
+    rows : int
+        Chunks per shard.
+    """
+    index = np.full((rows, 2), _ABSENT, "<u8")
+    with path.open("wb") as file:
+        for place, chunk in enumerate(chunks):
+            if chunk is not None:
+                index[place] = file.tell(), len(chunk) + CHECKSUM_BYTES
+                file.write(chunk)
+                file.write(checksum(chunk))
+        file.write(index.tobytes())
+        file.write(checksum(index.tobytes()))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_index(path: Path, rows: int) -> Index | None:
     """Return offset and length (rows, 2) of each chunk; None if the shard is missing or torn.
 
     Only the index is read: that the chunks before it are whole is told by their own checksums.
+
+    Raises
+    ------
+    StoreError
+        If it is there and cannot be read.
     """
+    index_bytes = 16 * rows + CHECKSUM_BYTES
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            if size < index_bytes(rows):
-                return None
-            file.seek(size - index_bytes(rows))
+            file.seek(max(0, size - index_bytes))
             content = file.read()
     except FileNotFoundError:
         return None
-    body = checked(content)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    body = checked(content) if len(content) == index_bytes else None
     if body is None:
         return None
     index = np.frombuffer(body, "<u8").reshape(rows, 2)
-    there = index[index[:, 0] != _ABSENT]
+    there = index[present(index)]
     end = int(there.sum(axis=1).max()) if len(there) else 0
-    return index if end + index_bytes(rows) == size else None
+    return index if end + index_bytes == size else None
+
+
+def present(index: Index) -> NDArray[np.bool_]:
+    """Return which chunks there are, (rows,)."""
+    return index[:, 0] != _ABSENT
+
+
+def unreadable(path: Path, error: OSError) -> StoreError:
+    """Return the error that says so."""
+    return StoreError(f"{path}: cannot be read ({error.strerror or error}).")
 
 
 class ShardFile:
@@ -82,42 +117,39 @@ class ShardFile:
     Parameters
     ----------
     path : pathlib.Path
-    rows : int
-        Chunks per shard.
+    index : array (rows, 2)
+        From `read_index`.
 
     Raises
     ------
     StoreError
-        If the shard is missing or torn.
+        If it cannot be opened.
     """
 
-    def __init__(self, path: Path, rows: int) -> None:
-        index = read_index(path, rows)
-        if index is None:
-            message = f"{path}: missing or torn; run 'napari-samri embed' again to redo it."
-            raise StoreError(message)
+    def __init__(self, path: Path, index: Index) -> None:
         self.path = path
-        self._index = index
-        self._file = path.open("rb", buffering=0)
+        self.index = index
+        try:
+            self._file = path.open("rb", buffering=0)
+        except OSError as error:
+            raise unreadable(path, error) from error
         self._lock = Lock()
 
-    @cached_property
-    def there(self) -> NDArray[np.bool_]:
-        """Which chunks there are, (rows,)."""
-        return self._index[:, 0] != _ABSENT
-
-    def chunk(self, place: int) -> bytes | None:
+    def chunk(self, place: int) -> memoryview | None:
         """Return a chunk's bytes, None if it is absent.
 
         Raises
         ------
         StoreError
-            If its checksum is not the one that was written.
+            If it cannot be read, or its checksum is not the one that was written.
         """
-        offset, length = (int(value) for value in self._index[place])
+        offset, length = (int(value) for value in self.index[place])
         if offset == _ABSENT:
             return None
-        body = checked(self._read(offset, length))
+        try:
+            body = checked(self._read(offset, length))
+        except OSError as error:
+            raise unreadable(self.path, error) from error
         if body is None:
             message = (
                 f"{self.path}: the chunk {place} is damaged; run 'napari-samri bank verify' to "

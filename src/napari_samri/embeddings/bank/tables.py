@@ -1,4 +1,4 @@
-"""The tables of several parts as one, with names numbered over all of them."""
+"""Tables of columns: as groups of zarr arrays, and those of several parts as one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_samri.datasets.manifest import Study
     from napari_samri.embeddings.bank.part import Part
 
-    Table = dict[str, NDArray[Any]]
+    Array = NDArray[Any]
+    Table = dict[str, Array]
     Rows = NDArray[np.int64]
     Names = tuple[list[str], list[str], list[Study]]
+
+
+def write_table(folder: Path, table: Mapping[str, Array]) -> None:
+    """Write a table as a zarr group with one array per column, each in one chunk."""
+    import zarr
+
+    group = zarr.create_group(folder)
+    for name, column in table.items():
+        chunks = tuple(max(1, n) for n in column.shape)
+        group.create_array(name, data=column, chunks=chunks)
 
 
 def joined_rows(parts: Sequence[Part], kept: Sequence[Rows]) -> tuple[Names, Table]:
@@ -43,7 +55,7 @@ def joined_rows(parts: Sequence[Part], kept: Sequence[Rows]) -> tuple[Names, Tab
         table["part_row"] = rows
         studies += manifest.studies
         tables.append(table)
-    return (list(datasets), list(patients), studies), _stacked(tables, _EMPTY_ROWS)
+    return (list(datasets), list(patients), studies), _stacked(tables, _ROWS)
 
 
 def joined_pairs(parts: Sequence[Part], kept: Sequence[Rows]) -> Table:
@@ -58,14 +70,14 @@ def joined_pairs(parts: Sequence[Part], kept: Sequence[Rows]) -> Table:
         tables.append({name: column[row >= 0] for name, column in table.items()})
         tables[-1]["row"] = row[row >= 0]
         begin += len(rows)
-    return _stacked(tables, _EMPTY_PAIRS)
+    return _stacked(tables, _PAIRS)
 
 
-_EMPTY_ROWS = (
-    *("volume", "dataset", "patient", "split", "axis", "slice_shape", "spacing_mm", "slice"),
-    *("weight", "part", "part_row"),
-)
-_EMPTY_PAIRS = ("row", "label", "area", "box_xyxy", "components")
+# What a column has beside its rows.
+_ROWS = dict.fromkeys(
+    ("volume", "dataset", "patient", "split", "axis", "slice", "weight", "part", "part_row"), ()
+) | {"slice_shape": (2,), "spacing_mm": (2,)}
+_PAIRS = dict.fromkeys(("row", "label", "area", "components"), ()) | {"box_xyxy": (4,)}
 
 
 def _numbers(known: dict[str, int], names: list[str]) -> NDArray[np.int32]:
@@ -73,7 +85,7 @@ def _numbers(known: dict[str, int], names: list[str]) -> NDArray[np.int32]:
     return np.array([known.setdefault(name, len(known)) for name in names], np.int32)
 
 
-def _stacked(tables: Sequence[Table], names: Sequence[str]) -> Table:
+def _stacked(tables: Sequence[Table], columns: Mapping[str, tuple[int, ...]]) -> Table:
     if not tables:
-        return {name: np.zeros(0, np.int64) for name in names}
-    return {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+        return {name: np.zeros((0, *shape), np.int64) for name, shape in columns.items()}
+    return {name: np.concatenate([table[name] for table in tables]) for name in columns}

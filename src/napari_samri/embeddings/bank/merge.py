@@ -1,0 +1,134 @@
+"""Several banks of one kind as one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from napari_samri.embeddings.bank.header import create_bank, read_header
+from napari_samri.embeddings.bank.part import PARTS, parts_of
+from napari_samri.embeddings.bank.staging import flush_folder
+from napari_samri.errors import InputError, StoreError
+from napari_samri.jobs.events import (
+    Event,
+    Finished,
+    Problem,
+    Progressed,
+    Started,
+    Stopped,
+    never,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from napari_samri.embeddings.bank.header import BankHeader
+    from napari_samri.embeddings.bank.part import Part
+    from napari_samri.jobs.events import Cancel
+
+
+def merge_banks(banks: Sequence[Path], out: Path, cancel: Cancel = never) -> Iterator[Event]:
+    """Make a new bank of the sealed parts of others, in their order.
+
+    A later bank's rows replace those of an earlier one from the same place. A part that several
+    banks have is taken once. Files are linked where the disk can do that, and copied elsewhere.
+
+    Parameters
+    ----------
+    banks : sequence of pathlib.Path
+    out : pathlib.Path
+        Appears when all is in it.
+    cancel : callable
+
+    Yields
+    ------
+    Event
+        A `Problem` for each part that is left out because it is not sealed.
+
+    Raises
+    ------
+    InputError, ModelError
+        If `out` is there already, or a folder is no bank, or of another kind than the first.
+    StoreError
+        If it cannot be written.
+    """
+    if out.exists():
+        message = f"{out}: is there already; merging makes a new bank. Choose another --out."
+        raise InputError(message)
+    header = _common_header(banks)
+    parts, left_out = _chosen(banks)
+    for part in left_out:
+        yield Problem(text=f"left out: {part.path}: not complete; run 'napari-samri embed' again")
+    yield Started(what="parts", total=len(parts))
+    stage = out.with_name(f".{out.name}-{uuid4().hex}")
+    try:
+        create_bank(stage, header)
+        for number, part in enumerate(parts, 1):
+            _take(part, stage / PARTS / f"{number:05d}-{part.plan.id}", cancel)
+            if cancel():
+                yield Stopped(text=f"stopped; {out} was not made")
+                return
+            yield Progressed(done=number, total=len(parts), what="parts")
+        stage.rename(out)
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        message = f"{out}: cannot be written ({error.strerror or error}). Nothing was changed."
+        raise StoreError(message) from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    rows = sum(part.plan.rows for part in parts)
+    yield Finished(text=f"wrote {out}: {len(parts)} parts, {rows:,} rows")
+
+
+def _common_header(banks: Sequence[Path]) -> BankHeader:
+    first, *others = [read_header(bank) for bank in banks]
+    for bank, header in zip(banks[1:], others, strict=True):
+        header.check_model(first.encoder, first.preprocessing, str(banks[0]), bank)
+        if header != first:
+            message = (
+                f"{bank}: of another kind than {banks[0]}: {header.differences(first)}. Merge "
+                "banks of one kind only."
+            )
+            raise InputError(message)
+    return first
+
+
+def _chosen(banks: Sequence[Path]) -> tuple[list[Part], list[Part]]:
+    """Return the parts to take, and those that are not sealed.
+
+    Of a part that several banks have, the one with the fewest missing rows counts, and its last
+    place, so that the same rows are replaced as if both were there.
+    """
+    chosen: dict[str, Part] = {}
+    left_out = []
+    for part in (part for bank in banks for part in parts_of(bank)):
+        if not part.sealed:
+            left_out.append(part)
+            continue
+        same = chosen.pop(part.plan.id, part)
+        chosen[part.plan.id] = min(part, same, key=lambda p: len(p.missing_rows()))
+    return list(chosen.values()), left_out
+
+
+def _take(part: Part, target: Path, cancel: Cancel) -> None:
+    """Link or copy the files of a part."""
+    copied = False
+    for source in sorted(part.path.rglob("*")):
+        path = target / source.relative_to(part.path)
+        if cancel():
+            return
+        if source.is_dir():
+            path.mkdir(parents=True)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, path)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(source, path)
+            copied = True
+    if copied:
+        flush_folder(target)
