@@ -81,7 +81,7 @@ def test_the_script_for_slurm_is_one_that_a_shell_can_read(
 ) -> None:
     script = tmp_path / "embed.sbatch"
     out = tmp_path / "my bank.zarr"
-    arguments = ["embed", str(manifest), "--out", str(out), "--of", "4", "--rank", "0"]
+    arguments = ["embed", str(manifest), "--out", str(out), "--of", "4"]
     assert main([*arguments, "--sbatch", str(script)]) == 0
     text = script.read_text()
     assert "#SBATCH --array=0-3" in text

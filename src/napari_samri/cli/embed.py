@@ -93,7 +93,7 @@ def config_of(options: argparse.Namespace) -> EmbedConfig:
     if options.out is None:
         message = f"{options.manifest}: --out is missing; expected the bank to make, NAME.zarr."
         raise InputError(message)
-    if (options.rank is None) != (options.of is None):
+    if options.sbatch is None and (options.rank is None) != (options.of is None):
         message = "--rank and --of belong together; give both or none."
         raise InputError(message)
     return EmbedConfig(
@@ -104,7 +104,7 @@ def config_of(options: argparse.Namespace) -> EmbedConfig:
         device=options.device,
         quantisation=options.quantise,
         rank=options.rank or 0,
-        ranks=options.of or 1,
+        ranks=1 if options.rank is None else options.of,
     )
 
 
