@@ -112,11 +112,19 @@ def test_napari_makes_settings_of_it() -> None:
         model.segment.prefetch_slices = 65
 
 
-def test_the_widget_is_found(manifest: PluginManifest) -> None:
+WIDGETS = {
+    "napari-samri.segment": ("Segment", "SegmentWidget"),
+    "napari-samri.embed": ("Embed", "EmbedWidget"),
+}
+
+
+def test_the_widgets_are_found(manifest: PluginManifest) -> None:
     from npe2.manifest.utils import import_python_name
 
-    [widget] = manifest.contributions.widgets
-    assert (widget.command, widget.display_name) == ("napari-samri.segment", "Segment")
+    widgets = {each.command: each.display_name for each in manifest.contributions.widgets}
+    assert widgets == {command: name for command, (name, _) in WIDGETS.items()}
     pytest.importorskip("qtpy.QtWidgets", reason="no Qt binding here", exc_type=ImportError)
-    [command] = [c for c in manifest.contributions.commands if c.id == widget.command]
-    assert import_python_name(command.python_name).__name__ == "SegmentWidget"
+    for command in manifest.contributions.commands:
+        if command.id in WIDGETS:
+            found = import_python_name(command.python_name)
+            assert found.__name__ == WIDGETS[command.id][1]

@@ -16,7 +16,7 @@ STEPS = 400
 
 def work(what: str, reporter: Reporter) -> None:
     match what:
-        case "count":
+        case "count" | "embed":
             _count(reporter)
         case "refuse":
             text = "the manifest is missing; make one."

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from queue import Empty
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import thread_worker
@@ -46,6 +48,35 @@ def run_elsewhere(
     worker.errored.connect(failed)
     worker.start()
     return worker
+
+
+def relay_steps(
+    steps: Callable[[], Iterator[Any]],
+    took: Callable[[Any], None],
+    failed: Callable[[Exception], None],
+) -> Callable[[], None]:
+    """Run a generator on another thread; what it yields, or raises, comes to this one.
+
+    Returns
+    -------
+    callable
+        Ends it at its next step.
+    """
+    ended = Event()
+
+    def relayed() -> Iterator[Any]:
+        # Closed on its own thread, at once: what it holds shall not wait for Python's collector.
+        with closing(steps()) as items:  # type: ignore[type-var]
+            for item in items:
+                if ended.is_set():
+                    return
+                yield item
+
+    worker = thread_worker(relayed)()
+    worker.yielded.connect(took)
+    worker.errored.connect(failed)
+    worker.start()
+    return ended.set
 
 
 def _events(queue: SimpleQueue[Any]) -> Iterator[Any]:

@@ -34,6 +34,8 @@ class Settings:
         Keep a journal of every session.
     largest_component, fill_holes : bool
         Post-processing.
+    keep_running : bool
+        Embedding goes on when the viewer is closed.
     """
 
     model: str = "starter"
@@ -43,6 +45,7 @@ class Settings:
     autosave: bool = True
     largest_component: bool = False
     fill_holes: bool = False
+    keep_running: bool = True
 
 
 def settings_path() -> Path:
