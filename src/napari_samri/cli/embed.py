@@ -7,9 +7,9 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.cli.console import Progress, say
+from napari_samri.cli.console import say
+from napari_samri.cli.events import EventPrinter
 from napari_samri.errors import InputError
-from napari_samri.jobs.events import Finished, Noted, Problem, Progressed, Started, Stopped
 
 if TYPE_CHECKING:
     import argparse
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from napari_samri.batch import EmbedConfig
     from napari_samri.jobs.events import Cancel, Event
-
-EXIT_PARTIAL = 3
-EXIT_STOPPED = 1
 
 _EPILOG = """\
 May be stopped (Ctrl+C) and run again at any time: what is there is left alone. On a cluster,
@@ -67,17 +64,12 @@ def run(options: argparse.Namespace) -> int:
         def cancel() -> bool:
             return interrupted() or (report is not None and report.cancel())
 
-        code = 0
-        show = _Printer()
+        show = EventPrinter()
         for event in _events(options, cancel):
             show(event)
             if report is not None:
                 report.tell(event)
-            if isinstance(event, Problem):
-                code = EXIT_PARTIAL
-            elif isinstance(event, Stopped):
-                code = EXIT_STOPPED
-        return code
+        return show.code
 
 
 def config_of(options: argparse.Namespace) -> EmbedConfig:
@@ -139,31 +131,6 @@ def _write_sbatch(options: argparse.Namespace) -> None:
     with replacing(options.sbatch) as temporary:
         temporary.write_text(sbatch_script(config, ranks=options.of or 8))
     say(f"wrote {options.sbatch}; look through it, then: sbatch {options.sbatch}")
-
-
-class _Printer:
-    """Shows events on the terminal."""
-
-    def __init__(self) -> None:
-        self._progress = Progress()
-
-    def __call__(self, event: Event) -> None:
-        match event:
-            case Started():
-                say(f"{event.total - event.done:,} of {event.total:,} {event.what} to do")
-            case Progressed():
-                left = "" if event.seconds_left is None else f", {_time(event.seconds_left)} left"
-                self._progress.step(event.done, event.total, f"{event.what}{left}")
-            case Noted() | Finished() | Stopped():
-                say(event.text)
-            case Problem():
-                say(f"problem: {event.text}")
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def _reporting(folder: Path | None) -> Any:

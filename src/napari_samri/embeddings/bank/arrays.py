@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samri.embeddings.bank.zarr_files import zarr_group
 from napari_samri.errors import StoreError
 
 if TYPE_CHECKING:
@@ -118,32 +119,31 @@ def create_arrays(part: Path, header: BankHeader, rows: int, largest_label: int)
     rows : int
     largest_label : int
     """
-    import zarr
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
-    group = zarr.create_group(part)
-    for array in row_arrays(header, largest_label).values():
-        level = array.zstd_level
-        packed = [] if level is None else [ZstdCodec(level=level)]
-        group.create_array(
-            array.name,
-            shape=(rows, *array.shape),
-            chunks=(1, *array.shape),
-            shards=(SHARD_ROWS, *array.shape),
-            dtype=array.dtype,
-            compressors=[*packed, Crc32cCodec()],
-            **_LAYOUT,
-        )
-    if header.quantisation == "int8":
-        channels = header.embedding_shape[0]
-        group.create_array(
-            "scale",
-            shape=(rows, channels),
-            chunks=(SHARD_ROWS, channels),
-            dtype=np.float32,
-            compressors=[Crc32cCodec()],
-            **_LAYOUT,
-        )
+    with zarr_group(part) as group:
+        for array in row_arrays(header, largest_label).values():
+            level = array.zstd_level
+            packed = [] if level is None else [ZstdCodec(level=level)]
+            group.create_array(
+                array.name,
+                shape=(rows, *array.shape),
+                chunks=(1, *array.shape),
+                shards=(SHARD_ROWS, *array.shape),
+                dtype=array.dtype,
+                compressors=[*packed, Crc32cCodec()],
+                **_LAYOUT,
+            )
+        if header.quantisation == "int8":
+            channels = header.embedding_shape[0]
+            group.create_array(
+                "scale",
+                shape=(rows, channels),
+                chunks=(SHARD_ROWS, channels),
+                dtype=np.float32,
+                compressors=[Crc32cCodec()],
+                **_LAYOUT,
+            )
 
 
 def shard_key(name: str, shard: int) -> str:

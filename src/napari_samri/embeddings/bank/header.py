@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from uuid import uuid4
 
+from napari_samri.embeddings.bank.zarr_files import zarr_group
 from napari_samri.errors import InputError, ModelError, StoreError
 
 if TYPE_CHECKING:
@@ -127,12 +128,11 @@ def create_bank(bank: Path, header: BankHeader) -> None:
     if not _is_free(bank):
         _check_same(bank, read_header(bank), header)
         return
-    import zarr
-
     stage = bank.with_name(f".{bank.name}-{uuid4().hex}")
     try:
         stage.mkdir(parents=True)
-        zarr.create_group(stage, attributes={ATTRIBUTE: header.as_dict()})
+        with zarr_group(stage, {ATTRIBUTE: header.as_dict()}):
+            pass
         with suppress(FileNotFoundError):
             bank.rmdir()  # Windows does not replace an empty folder
         stage.rename(bank)

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 from napari_samri.embeddings.bank.header import create_bank, read_header
 from napari_samri.embeddings.bank.part import PARTS, parts_of
-from napari_samri.embeddings.bank.staging import flush_folder
 from napari_samri.errors import InputError, StoreError
 from napari_samri.jobs.events import (
     Event,
@@ -116,19 +115,19 @@ def _chosen(banks: Sequence[Path]) -> tuple[list[Part], list[Part]]:
 
 def _take(part: Part, target: Path, cancel: Cancel) -> None:
     """Link or copy the files of a part."""
-    copied = False
     for source in sorted(part.path.rglob("*")):
         path = target / source.relative_to(part.path)
         if cancel():
             return
-        if source.is_dir():
-            path.mkdir(parents=True)
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, path)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(source, path)
-            copied = True
-    if copied:
-        flush_folder(target)
+        if source.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(source, path)
+
+
+def _link_or_copy(source: Path, path: Path) -> None:
+    try:
+        os.link(source, path)
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, path)
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())

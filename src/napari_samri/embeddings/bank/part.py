@@ -17,8 +17,9 @@ from napari_samri.embeddings.bank.arrays import SHARD_ROWS, create_arrays, shard
 from napari_samri.embeddings.bank.header import read_header
 from napari_samri.embeddings.bank.plan import PartPlan
 from napari_samri.embeddings.bank.shard_file import present, read_index
-from napari_samri.embeddings.bank.staging import flush_folder, stage_shard, write_flushed
+from napari_samri.embeddings.bank.staging import stage_shard
 from napari_samri.embeddings.bank.tables import write_table
+from napari_samri.embeddings.bank.zarr_files import write_flushed
 from napari_samri.errors import InputError, StoreError
 
 if TYPE_CHECKING:
@@ -170,7 +171,6 @@ class Part:
     def put_table(self, name: str, table: Mapping[str, Array], stage: Path) -> None:
         """Write a table in another folder, and move it into place if there is none."""
         write_table(stage / name, table)
-        flush_folder(stage / name)
         try:
             (stage / name).rename(self.path / name)
         except OSError:
@@ -280,8 +280,7 @@ def create_part(bank: Path, plan: PartPlan) -> Part:
         stage.mkdir()
         create_arrays(stage, plan.header, plan.rows, plan.largest_label)
         write_table(stage / "rows", plan.row_table())
-        (stage / PLAN).write_bytes(plan.content)
-        flush_folder(stage)
+        write_flushed(stage / PLAN, plan.content)
         stage.rename(path)
     except OSError as error:
         # Or another process was faster; its part is the same.

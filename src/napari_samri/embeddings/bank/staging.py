@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from napari_samri.embeddings.bank.arrays import PICTURES, SHARD_ROWS
 from napari_samri.embeddings.bank.quantise import to_int8
 from napari_samri.embeddings.bank.shard_file import checksum, write_shard
+from napari_samri.embeddings.bank.zarr_files import write_flushed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,19 +60,3 @@ def _stage_scales(plan: PartPlan, shard: int, scales: ByRow, stage: Path) -> Pat
         table[row - plan.rows_of(shard).start] = scale
     write_flushed(stage / "scale", table.tobytes() + checksum(table.tobytes()))
     return stage / "scale"
-
-
-def write_flushed(path: Path, content: bytes) -> None:
-    """Write a file, and wait until it is on the disk."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    """Wait until all files of a folder are on the disk."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb+") as file:
-                os.fsync(file.fileno())

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samri.embeddings.bank.zarr_files import zarr_group
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -23,12 +25,10 @@ if TYPE_CHECKING:
 
 def write_table(folder: Path, table: Mapping[str, Array]) -> None:
     """Write a table as a zarr group with one array per column, each in one chunk."""
-    import zarr
-
-    group = zarr.create_group(folder)
-    for name, column in table.items():
-        chunks = tuple(max(1, n) for n in column.shape)
-        group.create_array(name, data=column, chunks=chunks)
+    with zarr_group(folder) as group:
+        for name, column in table.items():
+            chunks = tuple(max(1, n) for n in column.shape)
+            group.create_array(name, data=column, chunks=chunks)
 
 
 def joined_rows(parts: Sequence[Part], kept: Sequence[Rows]) -> tuple[Names, Table]:

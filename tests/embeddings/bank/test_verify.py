@@ -1,0 +1,180 @@
+"""Everything that is damaged is found, taken away if asked for, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from napari_samri.embeddings.bank import Bank, PartPlan, create_bank, create_part
+from napari_samri.embeddings.bank.shard_file import checksum, write_shard
+from napari_samri.embeddings.bank.verify import verify_bank
+from napari_samri.errors import InputError
+from napari_samri.jobs.events import Finished, Problem, Progressed, Started, Stopped
+from tests.embeddings.bank.made_up import HEADER, INT8, digests, fill, make_part, manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_samri.embeddings.bank import Part
+
+ROWS = 150
+MISSING = {3, 17, *range(64, 128)}
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Part:
+    make_part(tmp_path / "bank", INT8, manifest(10, name="heart"))
+    return make_part(tmp_path / "bank", INT8, manifest(ROWS), missing=MISSING)
+
+
+def damaged(bank: Path, **options: Any) -> list[tuple[int | None, str]]:
+    """Return shard and name of everything that is found."""
+    events = list(verify_bank(bank, **options))
+    assert isinstance(events[-1], Finished)
+    found = events[-1].details["damaged"]
+    assert len([event for event in events if isinstance(event, Problem)]) == len(found)
+    return [(item["shard"], item["what"]) for item in found]
+
+
+def flip(path: Path, place: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[place] ^= 16
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_a_whole_bank(part: Part, tmp_path: Path) -> None:
+    before = digests(tmp_path)
+    for quick in (True, False):
+        assert damaged(tmp_path / "bank", quick=quick, drop=True) == []
+    assert digests(tmp_path) == before
+    events = list(verify_bank(tmp_path / "bank"))
+    assert events[0] == Started(what="shards", total=4)
+    done = [event.done for event in events if isinstance(event, Progressed)]
+    assert done == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["emb", "labels", "thumb", "scale"])
+@pytest.mark.parametrize("damage", [cut, lambda path: flip(path, -1), lambda path: path.unlink()])
+@pytest.mark.parametrize("quick", [True, False])
+def test_torn_and_missing_files(
+    name: str, damage: Callable[[Path], None], quick: bool, part: Part, tmp_path: Path
+) -> None:
+    damage(part.shard_path(name, 2))
+    assert damaged(tmp_path / "bank", quick=quick) == [(2, name)]
+
+
+@pytest.mark.parametrize("name", ["emb", "labels", "thumb"])
+def test_a_damaged_chunk(name: str, part: Part, tmp_path: Path) -> None:
+    flip(part.shard_path(name, 0), 5)
+    assert damaged(tmp_path / "bank", quick=True) == []
+    assert damaged(tmp_path / "bank") == [(0, name)]
+
+
+@pytest.mark.parametrize("name", ["labels", "emb"])
+def test_rows_that_only_some_arrays_have(name: str, part: Part, tmp_path: Path) -> None:
+    """As two processes leave them of which one could not read a study."""
+    array = part.plan.arrays[name]
+    row = array.pack(np.zeros(array.shape, array.dtype))
+    write_shard(part.shard_path(name, 2), [row, None, row], 64)
+    found = damaged(tmp_path / "bank", quick=True)
+    expected = ["sealed.json", "labels", "thumb", "scale"] if name == "emb" else ["labels"]
+    assert [what for _, what in found] == expected
+
+
+@pytest.mark.parametrize("value", [-1.0, np.nan, 0.0])
+def test_scales_that_make_no_sense(value: float, part: Part, tmp_path: Path) -> None:
+    path = part.shard_path("scale", 2)
+    scales = np.frombuffer(path.read_bytes()[:-4], "<f4").reshape(64, -1).copy()
+    scales[4] = value
+    path.write_bytes(scales.tobytes() + checksum(scales.tobytes()))
+    assert damaged(tmp_path / "bank") == [(2, "scale")]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("rows/slice/c/0", "rows"),
+        ("rows/split/zarr.json", "rows"),
+        ("pairs/box_xyxy/c/0/0", "pairs"),
+        ("emb/zarr.json", "emb"),
+        ("thumb/zarr.json", "thumb"),
+        ("sealed.json", "sealed.json"),
+    ],
+)
+def test_tables_are_made_anew(name: str, expected: str, part: Part, tmp_path: Path) -> None:
+    before = digests(tmp_path)
+    cut(part.path / name)
+    if name == "sealed.json":
+        (part.path / name).write_text('{"missing":[1]}')
+    assert damaged(tmp_path / "bank", quick=True) == [(None, expected)]
+    assert damaged(tmp_path / "bank", drop=True) == [(None, expected)]
+    assert damaged(tmp_path / "bank") == []
+    assert digests(tmp_path) == before
+
+
+def test_a_missing_table(part: Part, tmp_path: Path) -> None:
+    before = digests(tmp_path)
+    shutil.rmtree(part.path / "rows")
+    assert damaged(tmp_path / "bank", drop=True) == [(None, "rows")]
+    assert digests(tmp_path) == before
+
+
+def test_another_codec_is_noticed(part: Part, tmp_path: Path) -> None:
+    path = part.path / "emb" / "zarr.json"
+    content = json.loads(path.read_text())
+    content["shape"][0] += 1
+    path.write_text(json.dumps(content))
+    assert damaged(tmp_path / "bank") == [(None, "emb")]
+
+
+def test_an_altered_plan_is_named_and_the_rest_is_checked(part: Part, tmp_path: Path) -> None:
+    (part.path / "plan.json").write_text("{}")
+    flip(next((tmp_path / "bank" / "parts").glob("00001-*")) / "emb" / "c.0.0.0.0", 5)
+    assert damaged(tmp_path / "bank", drop=True) == [(None, "plan.json"), (0, "emb")]
+    assert part.sealed
+
+
+@pytest.mark.parametrize("name", ["emb", "labels", "scale"])
+def test_damaged_shards_are_taken_away_and_no_others(name: str, part: Part, tmp_path: Path) -> None:
+    before = digests(tmp_path)
+    flip(part.shard_path(name, 0), 9)
+    assert damaged(tmp_path / "bank", drop=True) == [(0, name)]
+    assert part.missing_shards() == [0]
+    with Bank(tmp_path / "bank") as bank:
+        assert len(bank) == 10
+    fill(part, missing=MISSING, shards=part.missing_shards())
+    part.seal()
+    assert digests(tmp_path) == before
+
+
+def test_a_part_that_is_being_filled_is_not_damaged(tmp_path: Path) -> None:
+    create_bank(tmp_path, HEADER)
+    part = create_part(tmp_path, PartPlan.of(HEADER, manifest(ROWS)))
+    fill(part, shards=[1])
+    assert damaged(tmp_path) == []
+    cut(part.shard_path("emb", 1))
+    assert damaged(tmp_path, drop=True) == [(1, "emb")]
+    assert part.missing_shards() == [0, 1, 2]
+    assert not part.shard_path("emb", 1).exists()
+
+
+def test_cancel_changes_nothing(part: Part, tmp_path: Path) -> None:
+    flip(part.shard_path("emb", 0), 5)
+    before = digests(tmp_path)
+    events = list(verify_bank(tmp_path / "bank", drop=True, cancel=lambda: True))
+    assert isinstance(events[-1], Stopped)
+    assert digests(tmp_path) == before
+
+
+def test_what_is_no_bank(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not an embedding bank"):
+        list(verify_bank(tmp_path))
