@@ -35,14 +35,28 @@ def test_labels_stored_in_another_orientation(tmp_path, affine, codes):
     assert found.dtype == np.uint16
 
 
-def test_a_slice_axis_that_only_one_header_names(tmp_path):
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_slice_axis_that_only_one_header_names(tmp_path, axis):
+    """Sagittal labels of an axial image have other axes, coronal ones other directions too."""
     values = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
     image, _ = pair(tmp_path, values, values)
     stored = nib.Nifti1Image(values, AFFINES["RAS"])
-    stored.header.set_dim_info(slice=0)
+    stored.header.set_dim_info(slice=axis)
     stored.to_filename(tmp_path / "labels.nii.gz")
     labels = load_volume(tmp_path / "labels.nii.gz")
     assert labels.spatial_shape != image.spatial_shape
+    np.testing.assert_array_equal(aligned_labels(image, labels), image.spatial())
+
+
+def test_grids_at_45_degrees_whose_rounding_decides_what_is_axial(tmp_path):
+    values = np.arange(np.prod(SHAPE), dtype=np.int16).reshape(SHAPE)
+    grids = []
+    for turn in (np.pi / 4 - 1e-5, np.pi / 4 + 1e-5):
+        grid = np.eye(4)
+        grid[1:3, 1:3] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
+        grids.append(grid)
+    image, labels = pair(tmp_path, values, values, *grids)
+    assert image.orientation != labels.orientation
     np.testing.assert_array_equal(aligned_labels(image, labels), image.spatial())
 
 
