@@ -18,6 +18,7 @@ from napari_samri._napari.bank_layers import (
     label_features,
     lazy_rows,
 )
+from napari_samri._napari.bank_view import show_bank
 from napari_samri._napari.reader import get_reader
 from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.embeddings.bank import Bank
@@ -96,6 +97,23 @@ def test_painting_stays_in_memory(whole: Path) -> None:
     layer = ViewerModel().add_labels(data, **options)
     layer.data[0, 0, 0] = 7
     np.testing.assert_array_equal(Bank(whole).labels(0), before)
+
+
+def test_the_row_in_view_has_a_caption(whole: Path) -> None:
+    viewer = ViewerModel()
+    show_bank(viewer, bank_layers(whole))
+    canvas = getattr(viewer, "canvas", None)
+    overlay = viewer.text_overlay if canvas is None else canvas.overlays.text
+    table = viewer.layers[0].metadata[METADATA_KEY]
+    for row in (0, 20):
+        viewer.dims.set_current_step(0, row)
+        assert overlay.visible
+        assert overlay.text == describe_row(table, row)
+    assert not viewer.layers[1].editable
+    callbacks = len(viewer.dims.events.current_step.callbacks)
+    viewer.layers.pop(0)
+    assert not overlay.visible
+    assert len(viewer.dims.events.current_step.callbacks) < callbacks
 
 
 def test_names_of_labels(whole: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
+from napari_samri._napari.bank_view import is_of_bank
 from napari_samri._napari.layers import is_usable, reference_of, volume_of
 from napari_samri._napari.planes import shown_plane
 from napari_samri.datasets import prepare_steps, read_manifest, write_manifest
@@ -216,7 +217,8 @@ def warm_request(viewer: ViewerModel, model: str, device: str) -> WarmRequest:
 
 def image_in_view(viewer: ViewerModel) -> Image | None:
     """Return the selected image layer, or else the topmost one."""
-    usable = [layer for layer in viewer.layers if isinstance(layer, Image) and is_usable(layer)]
+    images = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    usable = [image for image in images if is_usable(image) and not is_of_bank(image)]
     if viewer.layers.selection.active in usable:
         return viewer.layers.selection.active
     return usable[-1] if usable else None

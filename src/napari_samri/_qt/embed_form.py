@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from magicgui.types import FileDialogMode
-from magicgui.widgets import CheckBox, ComboBox, Container, FileEdit, SpinBox
-from psygnal import Signal
+from magicgui.widgets import CheckBox, ComboBox, FileEdit, SpinBox
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,8 @@ class Choices:
     keep: bool
 
 
-class EmbedForm:
-    """A magicgui form; `native` is its Qt widget.
+class EmbedForm(QWidget):
+    """A form of magicgui's widgets.
 
     Parameters
     ----------
@@ -54,10 +55,10 @@ class EmbedForm:
     """
 
     source_changed = Signal()
-    device_changed = Signal()
     keep_changed = Signal(bool)
 
     def __init__(self, device: str, keep: bool) -> None:
+        super().__init__()
         self._make_sources()
         self.out = _file(FileDialogMode.OPTIONAL_FILE, "Bank", "*.zarr", _OUT_TIP)
         self.quantisation = ComboBox(label="Stored as", choices=STORED_AS, tooltip=_STORED_TIP)
@@ -75,15 +76,12 @@ class EmbedForm:
             *(self.source, self.folder, self.manifest, self.image, self.labels),
             *(self.out, self.quantisation, self.device, self.workers, self.keep),
         ]
-        self.container = Container(widgets=self._rows, labels=True)
-        self.container.margins = (0, 0, 0, 0)
-        self.native: Any = self.container.native
+        self._lay_out()
         self._suggested: Path | None = None
         self._show_source()
         self.source.changed.connect(self._show_source)
         for row in (self.source, self.folder, self.manifest, self.image, self.labels):
             row.changed.connect(lambda *_: self.source_changed.emit())
-        self.device.changed.connect(lambda *_: self.device_changed.emit())
         self.keep.changed.connect(lambda on: self.keep_changed.emit(bool(on)))
 
     @property
@@ -122,6 +120,19 @@ class EmbedForm:
             if row is not self.keep:
                 row.enabled = not locked
 
+    def _lay_out(self) -> None:
+        # In our own grid: the labels of magicgui's containers do not line up where rows are hidden.
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setColumnStretch(1, 1)
+        self._labels = [QLabel(row.label) for row in self._rows]
+        for number, (label, row) in enumerate(zip(self._labels, self._rows, strict=True)):
+            layout.addWidget(label, number, 0)
+            layout.addWidget(row.native, number, 1)
+        # The theme's font, which comes with the window, is a bit wider than the one now.
+        self.label_width = round(1.25 * max(label.sizeHint().width() for label in self._labels))
+        layout.setColumnMinimumWidth(0, self.label_width)
+
     def _make_sources(self) -> None:
         self.source = ComboBox(label="Embed", choices=SOURCES, tooltip=_SOURCE_TIP)
         self.folder = _file(FileDialogMode.EXISTING_DIRECTORY, "Folder", None, _FOLDER_TIP)
@@ -132,10 +143,12 @@ class EmbedForm:
         self.labels = ComboBox(label="Labels", choices=[], tooltip="Labels layer on that image")
 
     def _show_source(self) -> None:
-        chosen = self.source.value
-        self.folder.visible = chosen == "folder"
-        self.manifest.visible = chosen == "manifest"
-        self.image.visible = self.labels.visible = chosen == "layers"
+        rows = {"folder": [self.folder], "manifest": [self.manifest]}
+        chosen = rows.get(self.source.value, [self.image, self.labels])
+        for label, row in zip(self._labels, self._rows, strict=True):
+            if row in (self.folder, self.manifest, self.image, self.labels):
+                row.visible = row in chosen
+                label.setVisible(row in chosen)
 
 
 def _path(edit: FileEdit) -> Path | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_samri._napari.embed_run import Status
 
 _STEPS = 1000
+_LIST_HEIGHT = 120
 
 
 class EmbedProgress(QWidget):
@@ -46,8 +47,7 @@ class EmbedProgress(QWidget):
         self.heading = _wrapped()
         self.problems = QListWidget()
         self.problems.setWordWrap(True)
-        self.problems.setMinimumHeight(60)
-        self.problems.setMaximumHeight(140)
+        self.problems.setMaximumHeight(_LIST_HEIGHT)
         self.problems.setToolTip("The rest was embedded")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -84,9 +84,7 @@ class EmbedProgress(QWidget):
         # Only what is new, since the same list comes with every slice.
         self.problems.addItems(list(problems[self.problems.count() :]))
         count = len(problems)
-        one = count == 1
-        heading = f"{count:,} {'thing was' if one else 'things were'} left out or noted:"
-        _show_text(self.heading, heading if count else "")
+        _show_text(self.heading, f"Left out or noted ({count:,}):" if count else "")
         self.problems.setVisible(bool(count))
 
 

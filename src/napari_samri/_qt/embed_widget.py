@@ -7,11 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import napari
 from napari.layers import Image, Labels
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QApplication, QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_samri._napari.bank_layers import bank_layers
+from napari_samri._napari.bank_view import is_of_bank, show_bank
 from napari_samri._napari.connections import Connections
 from napari_samri._napari.embed_request import (
     EmbedRequest,
@@ -35,8 +37,6 @@ from napari_samri.session.settings import write_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import napari
 
     from napari_samri._napari.embed_request import LayerPair
     from napari_samri._napari.embed_run import Status
@@ -97,17 +97,19 @@ class EmbedWidget(QScrollArea):
         self._attempt(lambda: self.job.start(warm_request(self.viewer, self.model, device)))
 
     def open_result(self) -> None:
-        """Show the bank as layers."""
+        """Show the bank as layers: here, or where there is something else in a new viewer."""
         bank = self.job.bank
         if bank is not None:
-            run_elsewhere(partial(bank_layers, bank), self._add_layers, self._tell)
+            run_elsewhere(partial(bank_layers, bank), self._show_bank, self._tell)
 
     # Inside
 
     def _lay_out(self) -> None:
+        self.models.status.hide()  # nothing runs in the viewer's own model here
+        self.models.layout().setColumnMinimumWidth(0, self.form.label_width)
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        for panel in (self.models, self.form.native, self.progress):
+        for panel in (self.models, self.form, self.progress):
             layout.addWidget(panel)
         heading = QLabel("For the Segment widget")
         layout.addWidget(heading)
@@ -124,9 +126,9 @@ class EmbedWidget(QScrollArea):
         self.progress.cancel_clicked.connect(self.job.cancel)
         self.progress.open_clicked.connect(self.open_result)
         self.warm.clicked.connect(self.embed_volume)
+        self.form.source_changed.connect(self._suggest)
+        self.form.keep_changed.connect(self._remember_keep)
         self._connections.add(self.job.changed, self._show)
-        self._connections.add(self.form.source_changed, self._suggest)
-        self._connections.add(self.form.keep_changed, self._remember_keep)
         # Layers are looked at when napari is done with adding them, which selects them too.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -186,7 +188,7 @@ class EmbedWidget(QScrollArea):
         self._show_warm()
 
     def _show_layers(self) -> None:
-        layers = list(self.viewer.layers)
+        layers = [each for each in self.viewer.layers if not is_of_bank(each)]
         images = [each for each in layers if isinstance(each, Image) and is_usable(each)]
         self.form.show_layers(images, [each for each in layers if isinstance(each, Labels)])
         self._show_warm()
@@ -196,11 +198,10 @@ class EmbedWidget(QScrollArea):
         self.warm.setEnabled(image is not None and not self.job.status.busy)
         self.warm.setText("Embed this volume" if image is None else f"Embed '{image.name}'")
 
-    def _add_layers(self, layers: list[tuple[Any, dict[str, Any], str]]) -> None:
-        (thumbs, thumb_options, _), (labels, label_options, _) = layers
-        self.viewer.add_image(thumbs, **thumb_options)
-        # What would be painted here is in no file.
-        self.viewer.add_labels(labels, **label_options).editable = False
+    def _show_bank(self, layers: list[Any]) -> None:
+        # Rows of a bank and a volume in millimetres do not go together in one viewer.
+        viewer = napari.Viewer(title="SAMRI") if len(self.viewer.layers) else self.viewer
+        show_bank(viewer, layers)
 
 
 class _Farewell:
