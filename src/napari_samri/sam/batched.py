@@ -22,6 +22,7 @@ def decode_batch(
     image_pe: torch.Tensor,
     sparse: torch.Tensor,
     dense: torch.Tensor,
+    image: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Predict all masks of every prompt.
 
@@ -33,6 +34,8 @@ def decode_batch(
         `PromptEncoder.get_dense_pe()`.
     sparse, dense : tensor (B * P, N, C) and (B * P, C, h, w)
         From the prompt encoder; the prompts of one image follow each other.
+    image : int tensor (B * P,), optional
+        Which embedding each prompt is about, if not all images have the same number of prompts.
 
     Returns
     -------
@@ -43,7 +46,9 @@ def decode_batch(
     """
     prompts = sparse.shape[0]
     tokens = _tokens(decoder, sparse)
-    source = embeddings.repeat_interleave(prompts // embeddings.shape[0], dim=0) + dense
+    if image is None:
+        image = torch.arange(prompts, device=dense.device) // (prompts // embeddings.shape[0])
+    source = embeddings[image] + dense
     position = image_pe.expand(prompts, -1, -1, -1)
     answers, pixels = decoder.transformer(source, position, tokens)
     count = decoder.num_mask_tokens

@@ -1,0 +1,281 @@
+"""Prompts, the decoder behind them, and the losses of a step, against SAM's own prompt encoder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as stn
+
+from napari_samri.errors import InputError
+from napari_samri.segment.loading import LoadedModel, load_model
+from napari_samri.training import prompts
+from napari_samri.training.decoder import Prompt, PromptedDecoder
+from napari_samri.training.objective import MEDICOSAM, OBJECTIVES, SAMRI_BOX, find_objective
+from napari_samri.training.step import Samples, first_prompt, rounds
+from tests.tiny import random_tiny
+
+MASKS = stn.arrays(bool, (3, 9, 9)).filter(lambda m: m.any(axis=(1, 2)).all())
+NUMBERS = stn.arrays(np.float32, (3, 6), elements=st.floats(0, 0.9990234375, width=32))
+
+
+@given(MASKS)
+def test_boxes_are_tight(masks: np.ndarray) -> None:
+    for mask, box in zip(masks, prompts.tight_boxes(torch.tensor(masks)).tolist(), strict=True):
+        rows, columns = np.nonzero(mask)
+        assert box == [columns.min(), rows.min(), columns.max(), rows.max()]
+
+
+@given(MASKS, NUMBERS)
+def test_points_lie_in_their_masks_and_reach_every_pixel(
+    masks: np.ndarray, numbers: np.ndarray
+) -> None:
+    points = prompts.points_within(torch.tensor(masks), torch.tensor(numbers[:, 0]))
+    for mask, (x, y) in zip(masks, points.int().tolist(), strict=True):
+        assert mask[y, x]
+    mask = torch.tensor(masks[:1])
+    count = int(mask.sum())
+    every = prompts.points_within(mask.expand(count, -1, -1), (torch.arange(count) + 0.5) / count)
+    assert len({tuple(point) for point in every.tolist()}) == count
+
+
+@given(MASKS, MASKS, NUMBERS)
+def test_corrections_lie_in_the_errors(
+    predicted: np.ndarray, truth: np.ndarray, numbers: np.ndarray
+) -> None:
+    points, labels = prompts.corrections(
+        torch.tensor(predicted), torch.tensor(truth), torch.tensor(numbers[:, :2])
+    )
+    assert labels.tolist() == [[1, 0]] * 3
+    for answer, mask, ((px, py), (nx, ny)) in zip(
+        predicted, truth, points.int().tolist(), strict=True
+    ):
+        missed, spilled = mask & ~answer, answer & ~mask
+        assert missed[py, px] or (not missed.any() and mask[py, px])
+        if spilled.any():
+            assert spilled[ny, nx]
+        elif not mask.all():
+            assert not mask[ny, nx]
+
+
+@given(MASKS, NUMBERS, st.floats(0, 6), st.floats(0, 9))
+def test_jittered_boxes_stay_in_the_frame_and_near(
+    masks: np.ndarray, numbers: np.ndarray, reach: float, start: float
+) -> None:
+    tight = prompts.tight_boxes(torch.tensor(masks))
+    moved = prompts.jitter_boxes(tight, torch.tensor(numbers[:, :4]), reach, start, 9)
+    assert (moved[:, :2] <= moved[:, 2:]).all()
+    assert moved.min() >= 0
+    assert moved.max() <= 8
+    short = (tight[:, 2:] - tight[:, :2] + 1) <= start
+    assert (moved[:, :2] == tight[:, :2])[short].all()
+    inside = (tight[:, 2:] - tight[:, :2] >= 2 * reach).all(dim=1)  # no two sides can swap
+    assert ((moved - tight).abs()[inside] <= reach + 1e-4).all()
+
+
+@cache
+def tiny_model() -> LoadedModel:
+    from napari_samri.sam.family import SAM
+    from napari_samri.zoo import find_model
+
+    return LoadedModel(
+        find_model("sam-vit-b"), random_tiny(input_size=256), SAM, "tiny", torch.device("cpu")
+    )
+
+
+@cache
+def starter_model() -> LoadedModel:
+    return load_model("starter", "cpu")
+
+
+def low_res(model: LoadedModel) -> int:
+    return int(model.network.prompt_encoder.mask_input_size[0])
+
+
+def embeddings_of(model: LoadedModel, count: int) -> torch.Tensor:
+    encoder = model.network.prompt_encoder
+    return torch.randn(
+        count,
+        encoder.embed_dim,
+        *encoder.image_embedding_size,
+        generator=torch.Generator().manual_seed(0),
+    )
+
+
+def by_hand(
+    model: LoadedModel, embedding: torch.Tensor, **given: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Answer one prompt with SAM's own modules, called as its predictor does."""
+    network = model.network
+    sparse, dense = network.prompt_encoder(
+        points=given.get("points"), boxes=given.get("boxes"), masks=given.get("masks")
+    )
+    return network.mask_decoder(
+        image_embeddings=embedding[None],
+        image_pe=network.prompt_encoder.get_dense_pe(),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        multimask_output=given.get("multimask", False),
+    )
+
+
+@torch.no_grad()
+def test_prompts_of_all_kinds_in_one_batch_are_those_of_sam() -> None:
+    model = tiny_model()
+    decoder, size = PromptedDecoder(model), low_res(model)
+    embeddings = embeddings_of(model, 2)
+    scale = decoder.scale
+    mask = torch.randn(1, 1, size, size, generator=torch.Generator().manual_seed(1))
+    points = torch.tensor([[[3.0, 4], [20, 30]], [[7, 9], [0, 0]], [[5, 6], [9, 12]]])
+    labels = torch.tensor([[2.0, 3], [1, -1], [2, 3]])
+    has_mask = torch.tensor([False, False, True])
+    masks = torch.zeros(3, 1, size, size)
+    masks[2] = mask[0]
+    logits, scores = decoder(
+        embeddings, torch.tensor([0, 0, 1]), Prompt(points, labels, masks, has_mask)
+    )
+
+    def box(x0: float, y0: float, x1: float, y1: float) -> torch.Tensor:
+        corners = [x0 * scale, y0 * scale, (x1 + 1) * scale - 1, (y1 + 1) * scale - 1]
+        return torch.tensor([corners])
+
+    place = torch.tensor([[[(7.5) * scale - 0.5, 9.5 * scale - 0.5]]])
+    lone = (place, torch.ones(1, 1))
+    expected = [
+        by_hand(model, embeddings[0], boxes=box(3, 4, 20, 30)),
+        by_hand(model, embeddings[0], points=lone),
+        by_hand(model, embeddings[1], boxes=box(5, 6, 9, 12), masks=mask),
+    ]
+    for number, (answer, score) in enumerate(expected):
+        torch.testing.assert_close(logits[number, :1], answer[0], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(scores[number, :1], score[0], rtol=1e-4, atol=1e-4)
+    candidates, _ = by_hand(model, embeddings[0], points=lone, multimask=True)
+    torch.testing.assert_close(logits[1, 1:], candidates[0], rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("with_point", [False, True])
+def test_the_starter_answers_in_training_as_it_does_in_the_viewer(with_point: bool) -> None:
+    from napari_samri import EmbeddingCache
+    from napari_samri.embeddings import Embedding
+    from napari_samri.segment.predictor import Predictor
+
+    model = starter_model()
+    predictor = Predictor(model, EmbeddingCache())
+    tensor = embeddings_of(model, 1)
+    embedding = Embedding(
+        tensor[0].numpy(), (256, 256), predictor.encoder, model.family.preprocessing, "key"
+    )
+    box = [40, 50, 120, 90]
+    answer = predictor.predict(
+        embedding, box_xyxy=box, points_xy=[[60, 70]] if with_point else None
+    )
+    points = torch.tensor([[[40.0, 50], [120, 90]]])
+    labels = torch.tensor([[2.0, 3]])
+    if with_point:
+        points = torch.cat([torch.tensor([[[60.0, 70]]]), points], dim=1)
+        labels = torch.cat([torch.ones(1, 1), labels], dim=1)
+    prompt = Prompt(points, labels, None, torch.zeros(1, dtype=torch.bool))
+    logits, _ = PromptedDecoder(model)(tensor, torch.zeros(1, dtype=torch.long), prompt)
+    np.testing.assert_allclose(logits[0, :1].numpy(), answer.logits, rtol=1e-3, atol=1e-3)
+
+
+def samples(model: LoadedModel, count: int = 4, seed: int = 0) -> Samples:
+    generator = torch.Generator().manual_seed(seed)
+    size = low_res(model)
+    truth = torch.zeros(count, size, size, dtype=torch.bool)
+    for number in range(count):
+        x, y = torch.randint(2, size - 20, (2,), generator=generator).tolist()
+        truth[number, y : y + 6 + number, x : x + 12] = True
+    return Samples(
+        embeddings_of(model, 2),
+        torch.arange(count) % 2,
+        truth,
+        torch.rand(count, prompts.numbers_needed(8), generator=generator),
+    )
+
+
+def gradient(model: LoadedModel, objective: Any, chosen: Samples, total: int) -> torch.Tensor:
+    decoder = PromptedDecoder(model)
+    for parameter in decoder.parameters():
+        parameter.requires_grad_(True)
+        parameter.grad = None
+    for loss in rounds(decoder, chosen, objective):
+        (loss.sum() / total).backward()
+    grads = [p.grad for p in decoder.parameters() if p.grad is not None]
+    return torch.cat([grad.flatten() for grad in grads])
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_sample_learns_the_same_alone_and_in_a_batch(name: str) -> None:
+    model = tiny_model()
+    objective = replace(OBJECTIVES[name], n_steps=min(2, OBJECTIVES[name].n_steps))
+    every = samples(model)
+    whole = gradient(model, objective, every, 4)
+    parts = []
+    for picked in ([0], [1, 3], [2]):
+        part = Samples(
+            every.embeddings, every.image[picked], every.truth[picked], every.numbers[picked]
+        )
+        parts.append(gradient(model, objective, part, 4))
+    torch.testing.assert_close(sum(parts), whole, rtol=1e-3, atol=1e-6)
+    assert whole.abs().max() > 0
+
+
+def test_both_kinds_of_first_prompt_come_in_their_share() -> None:
+    model = tiny_model()
+    one = samples(model, 1)
+    many = Samples(
+        one.embeddings,
+        one.image.expand(2000),
+        one.truth.expand(2000, -1, -1),
+        torch.rand(2000, 6, generator=torch.Generator().manual_seed(0)),
+    )
+    boxes = (first_prompt(many, OBJECTIVES["simple"]).labels == 2).any(dim=1)
+    assert 0.45 < boxes.float().mean() < 0.55
+    assert (first_prompt(many, SAMRI_BOX).labels == 2).any(dim=1).all()
+    both = first_prompt(many, OBJECTIVES["samri-bp"]).labels
+    assert ((both == 1).sum(dim=1) == 1).all()
+    assert ((both == 2).sum(dim=1) == 1).all()
+
+
+def test_each_correction_adds_a_point_of_each_kind() -> None:
+    model = tiny_model()
+    decoder = PromptedDecoder(model)
+    seen = []
+
+    def watch(_: Any, arguments: Any, __: Any) -> None:
+        seen.append(arguments[2])
+
+    handle = decoder.register_forward_hook(watch)
+    losses = list(rounds(decoder, samples(model), MEDICOSAM))
+    handle.remove()
+    assert len(losses) == 9
+    assert [prompt.labels.shape[1] for prompt in seen] == [2 + 2 * n for n in range(9)]
+    shares = torch.stack([prompt.has_mask.float().mean() for prompt in seen[1:]])
+    assert not seen[0].has_mask.any()
+    assert 0.2 < shares.mean() < 0.8
+
+
+@settings(max_examples=10)
+@given(st.sampled_from(["samri-box", "samri-bp"]))
+def test_the_published_code_differs_from_the_paper(name: str) -> None:
+    paper, code = find_objective(name), find_objective(name, code_compat=True)
+    assert (paper.focal, code.focal) == (20, 10)
+    assert (paper.jitter, code.jitter) == (5, 10)
+    assert code.central_point
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    with pytest.raises(InputError, match="expected one of samri-box"):
+        find_objective("sam")
+    with pytest.raises(InputError, match="one form only"):
+        find_objective("medsam", code_compat=True)
+    with pytest.raises(InputError, match="probabilities"):
+        replace(SAMRI_BOX, p_box=1.5)
