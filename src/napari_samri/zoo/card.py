@@ -1,0 +1,223 @@
+"""What the file of a tuned decoder says of itself: a card, in JSON, in its header.
+
+It is read without torch, and without the tensors: listing many decoders is cheap.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from napari_samri.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FORMAT = "napari-samri-decoder"
+VERSION = 1
+DECODER_PREFIX = "mask_decoder."
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_LONGEST_TEXT = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """The model that a decoder was tuned from, and needs for its encoder.
+
+    No folder is part of it: paths tell of people and machines, and mean nothing elsewhere.
+    `napari_samri.zoo.bases` remembers them, on this machine only.
+
+    Parameters
+    ----------
+    name : str
+        Id of a known model, or the file name of a checkpoint.
+    sha256 : str or None
+        Of the whole checkpoint file; None for known models.
+    """
+
+    name: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderCard:
+    """What is known of a tuned decoder.
+
+    Parameters
+    ----------
+    title : str
+        What people read.
+    base : Base
+    architecture, family, preprocessing : str
+        As the base's: `ModelSpec.architecture`, `Family.id` and `Family.preprocessing`.
+    encoder, prompt_encoder : str
+        SHA-256 of the base's tensors (`napari_samri.sam.identity`), which were frozen.
+    objective : mapping
+        The training objective's name and numbers.
+    trains_quality : bool
+        Whether the head that predicts a mask's quality was trained along; without, its numbers
+        mean nothing.
+    bank : str
+        Fingerprint of the embedding bank; empty if there was none.
+    seed, epochs, samples : int
+        Of the training; `samples` is the number of different masks.
+    scores : mapping of str to float or None
+        Validation results by name.
+    licence, description : str
+    written_by : str
+        Program and version.
+
+    Raises
+    ------
+    InputError
+        If a value is of a wrong type, too long, or no number.
+    """
+
+    title: str
+    base: Base
+    architecture: str
+    family: str
+    preprocessing: str
+    encoder: str
+    prompt_encoder: str
+    objective: Mapping[str, Any]
+    trains_quality: bool
+    bank: str = ""
+    seed: int = 0
+    epochs: int = 0
+    samples: int = 0
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    licence: str = "as its base"
+    description: str = ""
+    written_by: str = ""
+
+    def __post_init__(self) -> None:
+        for problem in _problems(self):
+            raise InputError(problem)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the card as JSON values."""
+        return asdict(self)
+
+    def to_header(self) -> dict[str, str]:
+        """Return the text entries of a safetensors header."""
+        card = json.dumps(self.as_dict(), allow_nan=False)
+        return {"format": FORMAT, "version": str(VERSION), "card": card}
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, str], path: Path) -> DecoderCard:
+        """Read what `to_header` made; entries that this version does not know are left out.
+
+        Raises
+        ------
+        ModelError
+            If the header is of another format or version, or its card is damaged.
+        """
+        found = (header.get("format"), header.get("version"))
+        if found != (FORMAT, str(VERSION)):
+            message = (
+                f"{path}: its header says {found[0]!r}, version {found[1]!r}; expected a tuned "
+                f"decoder: {FORMAT!r}, version {VERSION}. A newer napari-samri may read it."
+            )
+            raise ModelError(message)
+        try:
+            values = json.loads(header.get("card", ""), parse_constant=_no_number)
+            base = Base(**{f.name: values["base"].get(f.name) for f in fields(Base)})
+            known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
+            return cls(**known | {"base": base})
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            message = (
+                f"{path}: the card of this tuned decoder is damaged "
+                f"({type(error).__name__}: {error}). Train it again, or get the file again."
+            )
+            raise ModelError(message) from error
+
+
+def is_decoder(header: Mapping[str, str]) -> bool:
+    """Tell from a safetensors header whether a file is a tuned decoder, of any version."""
+    return header.get("format") == FORMAT
+
+
+def read_decoder_card(path: Path) -> DecoderCard:
+    """Read the card of a tuned decoder; its tensors are not read, but counted and named.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    ModelError
+        If it is not a whole file of a tuned decoder.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        message = f"{path}: there is no such file; expected a tuned decoder."
+        raise InputError(message)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            names, header = list(file.keys()), dict(file.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        message = f"{path}: not a readable safetensors file ({error}); it may be incomplete."
+        raise ModelError(message) from error
+    card = DecoderCard.from_header(header, path)
+    check_names(names, path)
+    return card
+
+
+def check_names(names: list[str], path: Path) -> None:
+    """Check that tensors are those of a decoder and nothing else.
+
+    Raises
+    ------
+    ModelError
+        If there are none, or others.
+    """
+    others = [name for name in names if not name.startswith(DECODER_PREFIX)]
+    if others or not names:
+        found = f"{len(others)} others, e.g. {others[0]!r}" if others else "none"
+        message = f"{path}: expected tensors under '{DECODER_PREFIX}' only; found {found}."
+        raise ModelError(message)
+
+
+def _problems(card: DecoderCard) -> list[str]:
+    texts = {f.name: getattr(card, f.name) for f in fields(card) if f.type == "str"}
+    counts = {name: getattr(card, name) for name in ("seed", "epochs", "samples")}
+    digests = {name: texts[name] for name in ("encoder", "prompt_encoder")}
+    texts["base"] = getattr(card.base, "name", None)
+    wrong = [f"{k} {v!r}" for k, v in texts.items() if not _is_line(v)]
+    wrong += [f"{k} {v!r}" for k, v in counts.items() if type(v) is not int or v < 0]
+    wrong += [f"{k} {v!r}" for k, v in digests.items() if not _is_digest(v)]
+    if card.base.sha256 is not None and not _is_digest(card.base.sha256):
+        wrong.append(f"base {card.base.sha256!r}")
+    if card.base.sha256 is not None and {"/", "\\"} & set(str(card.base.name)):
+        wrong.append(f"base {card.base.name!r}, a path")
+    if not texts["title"] or not texts["base"]:
+        wrong.append("no title or no base")
+    return [f"a decoder's card cannot hold this: {item}." for item in wrong + _odd_values(card)]
+
+
+def _odd_values(card: DecoderCard) -> list[str]:
+    try:
+        json.dumps([dict(card.objective), dict(card.scores)], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        return [f"objective or scores ({error})"]
+    odd = [v for v in card.scores.values() if v is not None and not isinstance(v, int | float)]
+    wrong = [f"score {value!r}" for value in odd]
+    return wrong + ([] if type(card.trains_quality) is bool else ["trains_quality is no bool"])
+
+
+def _is_line(text: object) -> bool:
+    """Tell whether something is text of one line that is fit to be shown."""
+    return isinstance(text, str) and (not text or text.isprintable()) and len(text) <= _LONGEST_TEXT
+
+
+def _is_digest(text: object) -> bool:
+    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
+
+
+def _no_number(name: str) -> float:
+    message = f"{name} is no number of JSON"
+    raise ValueError(message)
