@@ -43,7 +43,8 @@ def run_elsewhere(
         yield
         return work()  # a generator, so that napari can abort it before it begins
 
-    worker = thread_worker(steps)()
+    # `failed` raises what is none of ours; napari would raise the rest as well.
+    worker = thread_worker(steps, ignore_errors=True)()
     worker.returned.connect(done)
     worker.errored.connect(failed)
     worker.start()
@@ -72,7 +73,7 @@ def relay_steps(
                     return
                 yield item
 
-    worker = thread_worker(relayed)()
+    worker = thread_worker(relayed, ignore_errors=True)()
     worker.yielded.connect(took)
     worker.errored.connect(failed)
     worker.start()
