@@ -16,9 +16,13 @@ from napari_samri.sam.device import resolve_device
 from napari_samri.sam.family import FAMILIES, Family
 from napari_samri.sam.identity import encoder_sha256
 from napari_samri.sam.vit import build_vit
+from napari_samri.segment.tuned import locate_base, with_decoder
 from napari_samri.starter.family import STARTER
 from napari_samri.starter.weights import build_starter
-from napari_samri.zoo import ModelSpec, fetch, find_model
+from napari_samri.zoo import ModelSpec, fetch, find_model, known_models
+from napari_samri.zoo.bases import remember_base
+from napari_samri.zoo.card import DecoderCard, is_decoder
+from napari_samri.zoo.tuned import decoder_spec
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +51,10 @@ class LoadedModel:
     encoder : str
         SHA-256 of the encoder's tensors.
     device : torch.device
+    path : Path or None
+        Of the checkpoint, if it was given by path; of a tuned model, its base's.
+    card : DecoderCard or None
+        Of a tuned model.
     """
 
     spec: ModelSpec
@@ -54,6 +62,8 @@ class LoadedModel:
     family: Family
     encoder: str
     device: torch.device
+    path: Path | None = None
+    card: DecoderCard | None = None
 
 
 def load_model(
@@ -61,19 +71,23 @@ def load_model(
     device: str = "auto",
     *,
     family: str | None = None,
+    base: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> LoadedModel:
-    """Load a model of the catalogue, or a checkpoint by path.
+    """Load a known model, a checkpoint by path, or a tuned decoder with its base.
 
     Parameters
     ----------
     model : str or path
-        Id of a known model, which is downloaded if need be, or a checkpoint file.
+        Id of a known model, which is downloaded if need be, or a file: a whole checkpoint, or
+        a decoder tuned by this package.
     device : str
         See `napari_samri.sam.device.resolve_device`.
     family : str, optional
         Preprocessing to use for a checkpoint given by path: ``sam`` (also SAMRI and MedicoSAM),
         ``medsam``, or ``starter``. Without it, it is told from the file.
+    base : str or path, optional
+        The model that a tuned decoder was tuned from, where it is not found by itself.
     progress : callable, optional
         Called with (bytes done, bytes in all) during a download.
 
@@ -85,12 +99,59 @@ def load_model(
     target = resolve_device(device)
     spec, path = _find(model, progress)
     checkpoint = read_checkpoint(path)
+    if is_decoder(checkpoint.header):
+        name = spec.id if spec else path.stem
+        return _load_tuned(_Tuned(checkpoint, name, family, base), target, progress)
+    if base is not None:
+        message = f"{path}: a whole checkpoint, which needs no base; {base} was given as its base."
+        raise ModelError(message)
+    return _load_whole(spec, checkpoint, target, family)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tuned:
+    """A tuned decoder's file, and what was asked of it."""
+
+    checkpoint: Checkpoint
+    name: str
+    family: str | None
+    base: str | Path | None
+
+
+def _load_tuned(
+    tuned: _Tuned, target: torch.device, progress: ProgressCallback | None
+) -> LoadedModel:
+    path = tuned.checkpoint.path
+    card = DecoderCard.from_header(tuned.checkpoint.header, path)
+    if tuned.family not in (None, card.family):
+        message = (
+            f"{path}: was tuned with the preprocessing of the family '{card.family}', and runs "
+            f"with that only; '{tuned.family}' was asked for."
+        )
+        raise ModelError(message)
+    spec, base_path = _find(locate_base(card, path, tuned.base), progress)
+    checkpoint = read_checkpoint(base_path)
+    if is_decoder(checkpoint.header):
+        message = f"{base_path}: a tuned decoder; expected the whole model that {path} needs."
+        raise ModelError(message)
+    base = _load_whole(spec, checkpoint, target, card.family)
+    model = with_decoder(base, tuned.checkpoint, card, decoder_spec(card, path, tuned.name))
+    if base.path is not None:
+        remember_base(card.base, base.path)
+    return model
+
+
+def _load_whole(
+    spec: ModelSpec | None, checkpoint: Checkpoint, target: torch.device, family: str | None
+) -> LoadedModel:
+    path = checkpoint.path
     architecture = detect_architecture(checkpoint)
     if architecture in _LISTED_ONLY:
         message = (
             f"{path}: a {_LISTED_ONLY[architecture]} checkpoint, which this version cannot run."
         )
         raise ModelError(message)
+    known = spec is not None
     spec = _completed(spec, path, architecture, family)
     network = _build(checkpoint, architecture)
     for parameter in network.parameters():
@@ -101,15 +162,18 @@ def load_model(
         family=_FAMILIES[spec.family],
         encoder=encoder_sha256(network.state_dict()),
         device=target,
+        path=None if known else path,
     )
 
 
 def _find(model: str | Path, progress: ProgressCallback | None) -> tuple[ModelSpec | None, Path]:
     """Return the catalogue's entry, if the model has one, and the file to read."""
     path = Path(model).expanduser()
-    if path.is_file() or path.suffix in _CHECKPOINT_SUFFIXES:
+    if path.is_file() or (path.suffix in _CHECKPOINT_SUFFIXES and str(model) not in known_models()):
         return None, path
     spec = find_model(str(model))
+    if spec.path is not None:
+        return spec, Path(spec.path)
     if spec.download is None:
         resource = files("napari_samri.starter") / STARTER_WEIGHTS
         return spec, Path(str(resource))

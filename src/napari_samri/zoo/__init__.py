@@ -1,16 +1,21 @@
 """Which models there are, where their files come from, and how to know the right ones."""
 
+from napari_samri.zoo.changes import models_changed
 from napari_samri.zoo.download import fetch, local_path, models_dir
 from napari_samri.zoo.registry import find_model, known_models, register_model
 from napari_samri.zoo.spec import Download, ModelSpec
+from napari_samri.zoo.tuned import add_tuned, remove_tuned
 
 __all__ = [
     "Download",
     "ModelSpec",
+    "add_tuned",
     "fetch",
     "find_model",
     "known_models",
     "local_path",
+    "models_changed",
     "models_dir",
     "register_model",
+    "remove_tuned",
 ]

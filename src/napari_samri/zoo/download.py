@@ -42,6 +42,8 @@ def models_dir() -> Path:
 
 def local_path(spec: ModelSpec) -> Path | None:
     """Return a model's file if it is in the models folder, unchecked; else None."""
+    if spec.path is not None:
+        return Path(spec.path)
     if spec.download is None:
         return None
     path = models_dir() / spec.download.filename

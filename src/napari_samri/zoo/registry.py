@@ -1,4 +1,4 @@
-"""Models by name: the catalogue, models registered by hand, and those that packages bring.
+"""Models by name: the catalogue, registered ones, those that packages bring, and tuned ones.
 
 A package brings models by the entry point group ``napari_samri.models``; each entry points to
 a `ModelSpec` or to a function that returns some.
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from napari_samri.errors import ModelError
 from napari_samri.zoo.catalogue import CATALOGUE
+from napari_samri.zoo.changes import models_changed
 from napari_samri.zoo.spec import ModelSpec
+from napari_samri.zoo.tuned import tuned_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,12 +38,16 @@ def register_model(spec: ModelSpec) -> None:
         message = f"a model with the id '{spec.id}' exists already; choose another id."
         raise ModelError(message)
     _registered[spec.id] = spec
+    models_changed.emit()
 
 
 def known_models() -> dict[str, ModelSpec]:
-    """Return all models by id, in the catalogue's order; a later one never hides an earlier."""
+    """Return all models by id, in the catalogue's order; a later one never hides an earlier.
+
+    Decoders that this user tuned come last; `napari_samri.zoo.models_changed` tells of new ones.
+    """
     models = {spec.id: spec for spec in CATALOGUE}
-    for spec in (*_registered.values(), *_from_entry_points()):
+    for spec in (*_registered.values(), *_from_entry_points(), *tuned_models()):
         models.setdefault(spec.id, spec)
     return models
 

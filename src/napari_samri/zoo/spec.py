@@ -46,7 +46,7 @@ class ModelSpec:
     architecture : str
         Which network its tensors fit: ``vit_b``, ``vit_l``, ``vit_h``, ``starter``, ...
     download : Download or None
-        None for the model that ships inside the package.
+        None for the model that ships inside the package, and for tuned decoders.
     licence : str
         Of the weights.
     score_is_stale : bool
@@ -56,6 +56,8 @@ class ModelSpec:
         False for models that are listed, but that this version cannot run.
     description : str
         One line.
+    path : str or None
+        Where a tuned decoder's file is; None for all other models.
     """
 
     id: str
@@ -67,6 +69,7 @@ class ModelSpec:
     description: str
     score_is_stale: bool = False
     available: bool = True
+    path: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields as plain values, for JSON."""

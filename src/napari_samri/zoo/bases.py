@@ -1,0 +1,68 @@
+"""Where the checkpoints are that decoders were tuned from, as far as this machine knows.
+
+A decoder's card names its base by file name and digest only. The way to it is kept beside the
+models, one small file per digest, and is a hint: what it leads to is checked by its tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+from napari_samri.atomic import make_folder, replacing
+from napari_samri.errors import StoreError
+from napari_samri.zoo.card import Base
+from napari_samri.zoo.download import models_dir
+
+_FOLDER = "bases"
+
+
+def base_of_file(path: Path) -> Base:
+    """Return a checkpoint given by path as a base, and remember where it is."""
+    with path.open("rb") as file:
+        base = Base(name=path.name, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+    remember_base(base, path)
+    return base
+
+
+def remember_base(base: Base, path: Path) -> None:
+    """Remember the way to a base that is no known model.
+
+    Where the models folder is read-only, nothing is remembered: the checkpoint then has to be
+    given, or to lie beside the decoder.
+    """
+    if base.sha256 is None:
+        return
+    hint, content = _hint(base.sha256), str(path.resolve())
+    with suppress(StoreError):
+        make_folder(hint.parent)
+        with replacing(hint) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+
+
+def find_base(base: Base, decoder: Path) -> Path | None:
+    """Return a file that may be a base: beside the decoder, in the models folder, as remembered.
+
+    In this order, so that a file that somebody puts there counts more than what was once known.
+
+    Parameters
+    ----------
+    base : Base
+        No known model.
+    decoder : Path
+        The decoder that was tuned from it.
+
+    Returns
+    -------
+    Path or None
+        None if there is no such file.
+    """
+    places = [decoder.parent / base.name, models_dir() / base.name]
+    with suppress(OSError, UnicodeDecodeError):
+        places.append(Path(_hint(base.sha256 or "").read_text(encoding="utf-8")))
+    return next((place for place in places if place.is_file()), None)
+
+
+def _hint(sha256: str) -> Path:
+    return models_dir() / _FOLDER / f"{sha256}.txt"

@@ -1,0 +1,179 @@
+"""The decoders that this user tuned: one folder, whose files are listed like any other model."""
+
+from __future__ import annotations
+
+import filecmp
+import logging
+import re
+import shutil
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+
+from napari_samri.atomic import make_folder, replacing
+from napari_samri.errors import InputError, ModelError, StoreError
+from napari_samri.zoo.card import DecoderCard, read_decoder_card
+from napari_samri.zoo.changes import models_changed
+from napari_samri.zoo.download import models_dir
+from napari_samri.zoo.spec import ModelSpec
+
+logger = logging.getLogger(__name__)
+
+ID_PREFIX = "tuned/"
+_SUFFIX = ".safetensors"
+_LONGEST_NAME = 60
+
+
+def tuned_dir() -> Path:
+    """Return the folder of tuned decoders, inside the models folder; it may not exist yet."""
+    return models_dir() / "tuned"
+
+
+def tuned_models() -> list[ModelSpec]:
+    """Return the decoders in the folder, by name; a damaged file is warned of and left out."""
+    found = (_listed(path) for path in _files())
+    return [spec for spec in found if spec is not None]
+
+
+def add_tuned(path: Path, name: str = "") -> ModelSpec:
+    """Copy a tuned decoder into the folder, so that it is known as ``tuned/NAME`` from now on.
+
+    A decoder that is there already is not copied again.
+
+    Parameters
+    ----------
+    path : Path
+        As `napari_samri.sam.tuned.write_decoder` writes it.
+    name : str
+        By default the card's title; made fit for a file name, and numbered if it is taken.
+
+    Returns
+    -------
+    ModelSpec
+
+    Raises
+    ------
+    InputError, ModelError
+        If there is no such file, or it is no tuned decoder.
+    StoreError
+        If the folder cannot be written.
+    """
+    path = Path(path)
+    card = read_decoder_card(path)
+    for known in _files():
+        if filecmp.cmp(known, path, shallow=False):
+            return decoder_spec(card, known, _id(known))
+    target = _reserve(_slug(name or card.title))
+    try:
+        with replacing(target) as temporary:
+            shutil.copyfile(path, temporary)
+            read_decoder_card(temporary)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    models_changed.emit()
+    return decoder_spec(card, target, _id(target))
+
+
+def remove_tuned(name: str) -> None:
+    """Delete a tuned decoder, given by its id.
+
+    Raises
+    ------
+    InputError
+        If it is none of the folder's.
+    StoreError
+        If the folder cannot be written.
+    """
+    path = next((path for path in _files() if _id(path) == name), None)
+    if path is None:
+        known = ", ".join(map(_id, _files())) or "there are none"
+        message = f"{name!r} is no tuned decoder, and only those can be removed: {known}."
+        raise InputError(message)
+    try:
+        path.unlink()
+    except OSError as error:
+        message = f"{path}: cannot be deleted ({error.strerror or error})."
+        raise StoreError(message) from error
+    models_changed.emit()
+
+
+def decoder_spec(card: DecoderCard, path: Path, name: str) -> ModelSpec:
+    """Return the entry of a tuned decoder under an id."""
+    unusual = path.stem != _slug(card.title)
+    return ModelSpec(
+        id=name,
+        # Two decoders of one title are told apart by their files' names.
+        title=f"{card.title} ({path.stem})" if unusual else card.title,
+        family=card.family,
+        architecture=card.architecture,
+        download=None,
+        licence=card.licence,
+        description=card.description or _describe(card),
+        score_is_stale=not card.trains_quality,
+        path=str(path),
+    )
+
+
+def _describe(card: DecoderCard) -> str:
+    objective = card.objective.get("name", "an unknown objective")
+    return (
+        f"Decoder tuned from {card.base.name} with {objective}: {card.epochs} epochs, "
+        f"{card.samples} masks."
+    )
+
+
+def _files() -> list[Path]:
+    """Return the folder's decoders, without those that are being written."""
+    try:
+        inside = sorted(tuned_dir().iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        logger.warning("the tuned models in %s cannot be listed: %s", tuned_dir(), error)
+        return []
+    return [path for path in inside if path.suffix == _SUFFIX and path.name[0] != "."]
+
+
+def _listed(path: Path) -> ModelSpec | None:
+    try:
+        state = path.stat()
+    except OSError:  # removed just now
+        return None
+    # An empty file is a name that is reserved.
+    return _read(path, state.st_mtime_ns, state.st_size) if state.st_size else None
+
+
+@lru_cache(maxsize=1000)
+def _read(path: Path, _mtime: int, _size: int) -> ModelSpec | None:
+    """Read a card, once per state of its file: pickers and look-ups list the folder often."""
+    try:
+        return decoder_spec(read_decoder_card(path), path, _id(path))
+    except (InputError, ModelError) as error:
+        logger.warning("left out of the tuned models: %s", error)
+        return None
+
+
+def _id(path: Path) -> str:
+    return f"{ID_PREFIX}{path.stem}"
+
+
+def _slug(name: str) -> str:
+    words = re.sub(r"[^\w.]+", "-", name.lower())[:_LONGEST_NAME].strip("-.")
+    return words or "decoder"
+
+
+def _reserve(name: str) -> Path:
+    """Make an empty file under a name that nobody has, not even another process."""
+    make_folder(tuned_dir())
+    for number in count(1):
+        path = tuned_dir() / f"{name}{f'-{number}' if number > 1 else ''}{_SUFFIX}"
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            message = f"{path}: cannot be written ({error.strerror or error})."
+            raise StoreError(message) from error
+        return path
+    raise AssertionError  # count() does not end
