@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_samri.zoo import known_models
+from napari_samri.zoo import known_models, models_changed
 from napari_samri.zoo.download import local_path, models_dir
 
 if TYPE_CHECKING:
@@ -26,21 +27,40 @@ if TYPE_CHECKING:
 FILES = "Checkpoints (*.pth *.pt *.safetensors)"
 
 
+class _Models(QComboBox):
+    """A combo box that tells before it opens."""
+
+    opens = Signal()
+
+    def showPopup(self) -> None:  # noqa: N802  # Qt's name
+        """Open, with what is known now."""
+        self.opens.emit()
+        super().showPopup()
+
+
 class ModelPanel(QWidget):
-    """The catalogue, a button for files, and what runs now."""
+    """The known models, a button for files, and what runs now.
+
+    Models that become known while the panel is open appear at once; those that another process
+    brings, when the list is opened.
+    """
 
     chosen = Signal(str)  # id or path
+    _heard = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self.models = QComboBox()
+        self.models = _Models()
         self.models.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        for spec in known_models().values():
-            if spec.available:
-                self._add(spec.id, f"{spec.title}{_state(spec)}", _hint(spec))
+        self._files: list[str] = []  # chosen, but no known models
+        self.refresh()
+        self.models.opens.connect(self.refresh)
         self.models.activated.connect(lambda index: self.chosen.emit(self.models.itemData(index)))
+        self._heard.connect(self.refresh)
+        # Held weakly; by way of a signal of Qt, because news may come on any thread.
+        models_changed.connect(self._hear)
         self.browse = QPushButton("Browse…")
         self.browse.setToolTip("Use a checkpoint file: .pth, .pt or .safetensors")
         self.browse.clicked.connect(self._browse)
@@ -57,15 +77,31 @@ class ModelPanel(QWidget):
 
     def show_model(self, model: str) -> None:
         """Select a model, by id or path; emits nothing."""
-        index = self.models.findData(model)
-        if index < 0:
+        if self.models.findData(model) < 0:
+            self._files.append(model)
             self._add(model, Path(model).name, model)
-            index = self.models.count() - 1
-        self.models.setCurrentIndex(index)
+        self.models.setCurrentIndex(self.models.findData(model))
+
+    def refresh(self) -> None:
+        """List what is known now; what is selected stays so, and nothing is emitted."""
+        selected = self.models.currentData()
+        self.models.clear()
+        for spec in known_models().values():
+            if spec.available:
+                self._add(spec.id, f"{spec.title}{_state(spec)}", _hint(spec))
+        for file in self._files:
+            if self.models.findData(file) < 0:
+                self._add(file, Path(file).name, file)
+        if selected is not None:
+            self.show_model(selected)
 
     def show_info(self, info: ModelInfo) -> None:
         """Say what runs, and where."""
         self.status.setText(f"{info.title} on {info.device}. {info.description}")
+
+    def _hear(self) -> None:
+        with suppress(RuntimeError):  # Qt's part of the panel has gone before Python's
+            self._heard.emit()
 
     def _add(self, model: str, title: str, hint: str) -> None:
         self.models.addItem(title, model)

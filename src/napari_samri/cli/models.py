@@ -1,4 +1,4 @@
-"""``napari-samri models``: what can be run, and whether its file is here."""
+"""``napari-samri models``: what can be run, and whether its file is here; tuned ones removed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.zoo import ModelSpec, known_models, local_path, models_dir
+from napari_samri.cli.console import say
+from napari_samri.zoo import ModelSpec, known_models, local_path, models_dir, remove_tuned
 
 if TYPE_CHECKING:
     import argparse
@@ -16,11 +17,16 @@ def add_parser(verbs: Any) -> None:
     """Add this verb's options."""
     parser = verbs.add_parser("models", help="list the known models")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--remove", metavar="ID", help="delete a tuned decoder")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the models, as a table or as JSON."""
+    """Print the models, as a table or as JSON, or remove one."""
+    if options.remove:
+        remove_tuned(options.remove)
+        say(f"removed {options.remove}")
+        return
     specs = known_models().values()
     if options.json:
         rows = [spec.as_dict() | {"status": status(spec)} for spec in specs]
@@ -36,6 +42,8 @@ def status(spec: ModelSpec) -> str:
     """Say in a word or two how a model can be had."""
     if not spec.available:
         return "not yet"
+    if spec.path is not None:
+        return "tuned"
     if spec.download is None:
         return "ready"
     if local_path(spec) is not None:

@@ -100,10 +100,10 @@ def remove_tuned(name: str) -> None:
 
 def decoder_spec(card: DecoderCard, path: Path, name: str) -> ModelSpec:
     """Return the entry of a tuned decoder under an id."""
-    unusual = path.stem != _slug(card.title)
+    unusual = name.startswith(ID_PREFIX) and path.stem != _slug(card.title)
     return ModelSpec(
         id=name,
-        # Two decoders of one title are told apart by their files' names.
+        # Two listed decoders of one title are told apart by their files' names.
         title=f"{card.title} ({path.stem})" if unusual else card.title,
         family=card.family,
         architecture=card.architecture,
