@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from napari_samri._qt.scripting import start_session
     from napari_samri.datasets import prepare
     from napari_samri.embeddings import Embedding, EmbeddingCache
+    from napari_samri.embeddings.bank import Bank
     from napari_samri.geometry import Plane, Volume
     from napari_samri.io import load_volume, save_labels
     from napari_samri.segment.candidates import Candidates
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Bank": "embeddings.bank",
     "Candidates": "segment.candidates",
     "Embedding": "embeddings",
     "EmbeddingCache": "embeddings",
@@ -38,6 +40,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Bank",
     "Candidates",
     "Embedding",
     "EmbeddingCache",
