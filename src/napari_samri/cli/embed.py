@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.cli.console import say
-from napari_samri.cli.events import EventPrinter
+from napari_samri.cli.long_work import run_long_work
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,17 +57,7 @@ def run(options: argparse.Namespace) -> int:
     if options.sbatch is not None:
         _write_sbatch(options)
         return 0
-    with _reporting(options.job) as report, _interruptible() as interrupted:
-
-        def cancel() -> bool:
-            return interrupted() or (report is not None and report.cancel())
-
-        show = EventPrinter()
-        for event in _events(options, cancel):
-            show(event)
-            if report is not None:
-                report.tell(event)
-        return show.code
+    return run_long_work(lambda cancel: _events(options, cancel), options.job)
 
 
 def config_of(options: argparse.Namespace) -> EmbedConfig:
@@ -131,30 +119,3 @@ def _write_sbatch(options: argparse.Namespace) -> None:
     with replacing(options.sbatch) as temporary:
         temporary.write_text(sbatch_script(config, ranks=options.of or 8))
     say(f"wrote {options.sbatch}; look through it, then: sbatch {options.sbatch}")
-
-
-def _reporting(folder: Path | None) -> Any:
-    if folder is None:
-        return nullcontext()
-    from napari_samri.jobs.reporting import reporting
-
-    return reporting(folder)
-
-
-@contextmanager
-def _interruptible() -> Iterator[Cancel]:
-    """Turn the first Ctrl+C, and SLURM's and Dask's SIGTERM, into a request to stop cleanly."""
-    asked = False
-
-    def ask(number: int, _: object) -> None:
-        nonlocal asked
-        if asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked = True
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -14,14 +14,14 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import napari_samri
-from napari_samri.cli import bank, demo, embed, export, models, prepare, segment
+from napari_samri.cli import bank, demo, embed, export, finetune, models, prepare, segment
 from napari_samri.cli.console import say
 from napari_samri.errors import InputWarning, SamriError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERBS = (bank, demo, embed, export, models, prepare, segment)
+VERBS = (bank, demo, embed, export, finetune, models, prepare, segment)
 EXIT_INPUT = 2
 EXIT_PARTIAL = 3
 EXIT_OTHER = 1

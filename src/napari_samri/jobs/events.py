@@ -39,6 +39,14 @@ class Progressed:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A point on each of some curves: their names and values at `at`, such as an epoch."""
+
+    at: float
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Noted:
     """Something worth knowing."""
 
@@ -74,10 +82,10 @@ class Failed:
     text: str
 
 
-Event = Started | Progressed | Noted | Problem | Finished | Stopped | Failed
+Event = Started | Progressed | Measured | Noted | Problem | Finished | Stopped | Failed
 _KINDS: dict[str, type[Event]] = {
     kind.__name__.lower(): kind
-    for kind in (Started, Progressed, Noted, Problem, Finished, Stopped, Failed)
+    for kind in (Started, Progressed, Measured, Noted, Problem, Finished, Stopped, Failed)
 }
 
 

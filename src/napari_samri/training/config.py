@@ -1,0 +1,122 @@
+"""What a training run is to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_samri.errors import InputError
+from napari_samri.training.objective import SAMRI_BP, Objective
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A training run; the defaults are SAMRI's where they do not depend on the machine.
+
+    Parameters
+    ----------
+    bank : pathlib.Path
+        Sealed by ``napari-samri embed``.
+    out : pathlib.Path
+        Folder of the run; a run that was stopped goes on where it was.
+    model : str
+        Id of the model to start from, or a checkpoint; its encoder has to be the bank's.
+    family : str, optional
+        Preprocessing of a checkpoint given by path.
+    objective : Objective
+    epochs : int
+    batch : int
+        Masks per optimiser step, over all ranks.
+    micro_batch : int
+        Masks at once on a device; gradients of several are added up to the batch.
+    masks_per_slice : int
+        Masks of a slice that share one decoder call.
+    quota : int or None
+        Masks per data set and epoch; None: all, once.
+    learning_rate, weight_decay : float
+        Of AdamW (0.9, 0.999); biases, norms and tokens do not decay.
+    patience : int
+        Stop after so many epochs without a better validation; 0: never.
+    validate_every : int
+        Epochs.
+    validate_masks : int
+        At most so many masks of a split are validated on.
+    seed : int
+    device : str
+
+    Raises
+    ------
+    InputError
+        If a number makes no sense.
+    """
+
+    bank: Path
+    out: Path
+    model: str = "starter"
+    family: str | None = None
+    objective: Objective = field(default_factory=lambda: SAMRI_BP)
+    epochs: int = 200
+    batch: int = 1024
+    micro_batch: int = 16
+    masks_per_slice: int = 4
+    quota: int | None = 5000
+    learning_rate: float = 1e-5
+    weight_decay: float = 0.1
+    patience: int = 0
+    validate_every: int = 1
+    validate_masks: int = 1000
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        counts = (
+            self.epochs,
+            self.batch,
+            self.micro_batch,
+            self.masks_per_slice,
+            self.validate_every,
+            self.validate_masks,
+        )
+        if min(counts) < 1 or self.patience < 0 or self.weight_decay < 0:
+            message = (
+                "epochs, batch, micro batch, masks per slice and validation count from 1, "
+                f"patience and weight decay from 0; found {self.as_dict()}."
+            )
+            raise InputError(message)
+        if not 0 < self.learning_rate < 1:
+            message = f"the learning rate is {self.learning_rate}; expected above 0 and below 1."
+            raise InputError(message)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the run as JSON values."""
+        return {**asdict(self), "bank": str(self.bank), "out": str(self.out)}
+
+    def identity(self) -> str:
+        """Return as JSON all that the numbers of a run depend on, beside bank and model."""
+        free = ("bank", "out", "device", "epochs", "micro_batch", "patience")
+        content = {name: value for name, value in self.as_dict().items() if name not in free}
+        return json.dumps(content, sort_keys=True)
+
+
+def small_data(config: TrainConfig, masks: int) -> TrainConfig:
+    """Return a run for 5 to 50 labelled slices: many short epochs, and early stopping.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    masks : int
+        Masks in the training split.
+    """
+    return replace(
+        config,
+        epochs=100,
+        batch=max(4, min(32, masks // 4)),
+        quota=None,
+        learning_rate=1e-4,
+        patience=15,
+        validate_every=1,
+    )

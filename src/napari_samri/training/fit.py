@@ -1,0 +1,200 @@
+"""A training run from its folder: begun, gone on with, stopped and finished."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from napari_samri.embeddings.bank import Bank
+from napari_samri.errors import InputError, StoreError
+from napari_samri.jobs.events import (
+    Event,
+    Finished,
+    Measured,
+    Noted,
+    Progressed,
+    Started,
+    Stopped,
+    never,
+)
+from napari_samri.sam.device import resolve_device
+from napari_samri.segment.loading import load_model
+from napari_samri.training.decoder import PromptedDecoder
+from napari_samri.training.export import save_best
+from napari_samri.training.optimise import Optimiser
+from napari_samri.training.plan import EpochPlan
+from napari_samri.training.ranks import joined_ranks, own_device
+from napari_samri.training.run import Run
+from napari_samri.training.source import BankSource, pairs_of
+from napari_samri.training.state import FILE, RunState, load_state
+from napari_samri.training.validate import ValidationSet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari_samri.jobs.events import Cancel
+    from napari_samri.training.config import TrainConfig
+    from napari_samri.training.ranks import Ranks
+
+CONFIG = "run.json"
+CURVES = "curves.jsonl"
+LOCK = "run.lock"
+VALIDATION_SPLITS = ("validation", "zero-shot")
+
+
+def fit(config: TrainConfig, cancel: Cancel = never) -> Iterator[Event]:
+    """Fine-tune a decoder on a bank, and tell how it goes.
+
+    Killed or stopped, it goes on when it is called again with the same numbers, and ends with
+    the same weights. In processes that torchrun has started, it trains on all of them.
+
+    Yields
+    ------
+    Event
+        `Started`; `Progressed` by masks; `Measured` by epochs (``loss``, and ``dice`` of the
+        validation and zero-shot splits); at last `Finished`, or `Stopped`.
+
+    Raises
+    ------
+    InputError, ModelError, StoreError
+        If bank, model or folder cannot be used, there is nothing to train on, the loss is not
+        finite, or the disk refuses. What was saved before is kept.
+    """
+    device = own_device(resolve_device(config.device))
+    with joined_ranks(device) as ranks, _own_folder(config.out, ranks):
+        run = _make_run(config, ranks, str(device), cancel)
+        yield from _epochs(run)
+
+
+def _make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> Run:
+    """Open bank and model, and go to where the run was."""
+    bank = Bank(config.bank)
+    model = load_model(config.model, device, family=config.family)
+    bank.header.check_model(
+        model.encoder, model.family.preprocessing, model.spec.title, config.bank
+    )
+    pairs = pairs_of(bank, "train")
+    if not len(pairs):
+        message = (
+            f"{config.bank}: no labels in its training split; expected at least one. Prepare the "
+            "data set with other shares or another seed, or add studies."
+        )
+        raise InputError(message)
+    optimiser = Optimiser(PromptedDecoder(model), config, ranks)
+    identity = json.dumps({**json.loads(config.identity()), "bank": bank.fingerprint})
+    path = config.out / FILE
+    state = load_state(path, optimiser, identity) if path.exists() else RunState()
+    return Run(
+        config=config,
+        ranks=ranks,
+        bank=bank,
+        model=model,
+        source=BankSource(bank, model.device),
+        optimiser=optimiser,
+        plan=EpochPlan(
+            pairs.row,
+            pairs.label,
+            pairs.dataset,
+            batch=config.batch,
+            masks_per_slice=config.masks_per_slice,
+            quota=config.quota,
+            seed=config.seed,
+        ),
+        validation={
+            split: ValidationSet.of(
+                pairs_of(bank, split), config.validate_masks, config.masks_per_slice
+            )
+            for split in VALIDATION_SPLITS
+        },
+        identity=identity,
+        state=state,
+        cancel=cancel,
+    )
+
+
+def _epochs(run: Run) -> Iterator[Event]:
+    config, state, plan = run.config, run.state, run.plan
+    total = config.epochs * plan.samples
+    if not state.epoch and not state.batch:
+        before = run.validated()
+        yield from _note_curve(run, Measured(at=0, values=before))
+        state.best = {name: value for name, value in before.items() if not math.isnan(value)}
+    yield Started(what="masks", total=total, done=state.epoch * plan.samples)
+    while state.epoch < config.epochs:
+        for done in run.train_epoch():
+            yield Progressed(done=done, total=total, seconds_left=run.seconds_left(), what="masks")
+            yield from run.told()
+        if run.stopping:
+            run.save()
+            yield Stopped(text=f"{config.out}: stopped in epoch {state.epoch + 1}; {_best(run)}")
+            return
+        yield from _end_epoch(run)
+        if config.patience and state.epoch - state.best_epoch >= config.patience:
+            yield Noted(text=f"no better validation in {config.patience} epochs: training ends")
+            break
+    yield Finished(
+        text=f"{config.out}: {state.epoch} epochs; {_best(run)}",
+        details={"epochs": state.epoch, "best": dict(state.best), "seconds": run.seconds},
+    )
+
+
+def _end_epoch(run: Run) -> Iterator[Event]:
+    """Validate, keep what is best, and save."""
+    state = run.state
+    loss = run.end_epoch()
+    values = {"loss": loss}
+    if state.epoch % run.config.validate_every == 0 or state.epoch == run.config.epochs:
+        found = run.validated()
+        values |= found
+        for split, dice in found.items():
+            if dice > state.best.get(split, -1.0):
+                state.best[split] = dice
+                if split == next(iter(found)):
+                    state.best_epoch = state.epoch
+                save_best(run, split)
+    if not any(len(chosen.groups) for chosen in run.validation.values()):
+        state.best_epoch = state.epoch
+        save_best(run, "train")
+    run.save()
+    yield from _note_curve(run, Measured(at=state.epoch, values=values))
+
+
+def _note_curve(run: Run, point: Measured) -> Iterator[Event]:
+    values = {name: value for name, value in point.values.items() if not math.isnan(value)}
+    if run.ranks.first:
+        line = json.dumps({"epoch": point.at, **values}) + "\n"
+        with (run.config.out / CURVES).open("a") as file:
+            file.write(line)
+    yield Measured(at=point.at, values=values)
+
+
+def _best(run: Run) -> str:
+    found = [f"best Dice {dice:.3f} ({split})" for split, dice in run.state.best.items()]
+    return "; ".join(found) or "no validation split"
+
+
+@contextmanager
+def _own_folder(out: Path, ranks: Ranks) -> Iterator[None]:
+    """Keep other runs out of the folder."""
+    from filelock import FileLock, Timeout
+
+    if not ranks.first:
+        yield
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / LOCK)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        message = f"{out}: another run is at work in this folder; choose another --out."
+        raise InputError(message) from error
+    except OSError as error:
+        message = f"{out}: cannot be written ({error.strerror or error})."
+        raise StoreError(message) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,130 @@
+"""Optimiser steps: gradients of small batches added up to a large one, over all ranks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_samri.errors import ModelError
+from napari_samri.training.step import rounds
+
+if TYPE_CHECKING:
+    from napari_samri.training.config import TrainConfig
+    from napari_samri.training.decoder import PromptedDecoder
+    from napari_samri.training.plan import Group
+    from napari_samri.training.ranks import Ranks
+    from napari_samri.training.step import Samples
+
+BETAS = (0.9, 0.999)
+_NO_DECAY = ("norm", "token", "bias")
+
+
+@dataclass
+class StepSums:
+    """What the pieces of a batch add up to on this rank."""
+
+    loss: float = 0.0
+    masks: int = 0
+    bad_row: int = -1
+
+
+class Optimiser:
+    """Takes steps on a decoder.
+
+    Parameters
+    ----------
+    decoder : PromptedDecoder
+    config : TrainConfig
+    ranks : Ranks
+    """
+
+    def __init__(self, decoder: PromptedDecoder, config: TrainConfig, ranks: Ranks) -> None:
+        self.decoder = decoder
+        self._objective = config.objective
+        self._ranks = ranks
+        self.parameters = dict(_trained(decoder, quality=config.objective.trains_quality))
+        for parameter in decoder.parameters():
+            parameter.requires_grad_(False)
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(True)
+        groups: list[dict[str, Any]] = [
+            {"params": [p for n, p in self.parameters.items() if decays(n, p)]},
+            {
+                "params": [p for n, p in self.parameters.items() if not decays(n, p)],
+                "weight_decay": 0.0,
+            },
+        ]
+        self.adam = torch.optim.AdamW(
+            groups, lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay
+        )
+
+    def begin(self) -> StepSums:
+        """Begin a batch."""
+        self.adam.zero_grad(set_to_none=False)
+        for parameter in self.parameters.values():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        return StepSums()
+
+    def add(self, sums: StepSums, samples: Samples, groups: list[Group]) -> None:
+        """Add the gradients of a piece of the batch."""
+        for loss in rounds(self.decoder, samples, self._objective):
+            whole = loss.sum()
+            if not torch.isfinite(whole):
+                bad = samples.image[~torch.isfinite(loss)]
+                sums.bad_row = groups[int(bad[0])].row if len(bad) else groups[0].row
+                break
+            whole.backward()
+            sums.loss += float(whole.detach())
+        sums.masks += len(samples.image)
+
+    def finish(self, sums: StepSums, *, stop: bool = False) -> tuple[float, bool]:
+        """Take the step of a batch; return its mean loss, and whether any rank wants to stop.
+
+        Raises
+        ------
+        ModelError
+            On all ranks, if the loss of any was not finite; no step is taken then.
+        """
+        device = next(iter(self.parameters.values())).device
+        own = [sums.loss, float(sums.masks), float(sums.bad_row >= 0), float(stop)]
+        loss, masks, bad, stopping = self._ranks.sum(
+            torch.tensor(own, dtype=torch.float64).to(device)
+        ).tolist()
+        if bad:
+            where = f"on row {sums.bad_row} of the bank" if sums.bad_row >= 0 else "on another rank"
+            message = (
+                f"the loss is not finite {where}; training has stopped, and the last good "
+                "checkpoint is kept. Look at that slice ('napari-samri bank verify'), or lower "
+                "the learning rate."
+            )
+            raise ModelError(message)
+        if masks:
+            self._ranks.sum_gradients(list(self.parameters.values()))
+            for parameter in self.parameters.values():
+                if parameter.grad is not None:
+                    parameter.grad /= masks
+            self.adam.step()
+        return loss / max(1.0, masks), bool(stopping)
+
+
+def decays(name: str, parameter: torch.nn.Parameter) -> bool:
+    """Tell whether a parameter decays: matrices do, biases, norms and tokens do not."""
+    return parameter.ndim > 1 and not any(part in name for part in _NO_DECAY)
+
+
+def _trained(decoder: PromptedDecoder, *, quality: bool) -> list[tuple[str, torch.nn.Parameter]]:
+    """Return the parameters that get a loss.
+
+    Without a loss on the predicted IoU, its head and the candidates' own networks would only
+    decay. A bias of attention's keys moves all its logits alike, which softmax does not see: its
+    gradient is nothing but rounding errors, which Adam would blow up to whole steps.
+    """
+    heads = ("iou_prediction_head.", *(f"output_hypernetworks_mlps.{n}." for n in (1, 2, 3)))
+    return [
+        (name, parameter)
+        for name, parameter in decoder.decoder.named_parameters()
+        if (quality or not name.startswith(heads)) and not name.endswith("k_proj.bias")
+    ]

@@ -1,0 +1,186 @@
+"""The parts of a run at work: epochs, memory that runs out, validation, saving."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_samri.jobs.ahead import run_ahead
+from napari_samri.jobs.events import Noted
+from napari_samri.training.plan import micro_batches, share_of
+from napari_samri.training.prompts import numbers_needed
+from napari_samri.training.state import FILE, save_state
+from napari_samri.training.validate import mean_dice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_samri.embeddings.bank import Bank
+    from napari_samri.jobs.events import Cancel
+    from napari_samri.segment.loading import LoadedModel
+    from napari_samri.training.config import TrainConfig
+    from napari_samri.training.optimise import Optimiser
+    from napari_samri.training.plan import EpochPlan, Group
+    from napari_samri.training.ranks import Ranks
+    from napari_samri.training.source import BankSource
+    from napari_samri.training.state import RunState
+    from napari_samri.training.validate import ValidationSet
+
+_READ_AHEAD = 3
+SAVE_SECONDS = 60.0
+
+
+@dataclass(eq=False)
+class Run:
+    """A run that has been opened.
+
+    Parameters
+    ----------
+    identity : str
+        What has to be the same for the run to be gone on with.
+    stopping : bool
+        Whether somebody has asked any rank to stop.
+    micro_batch : int
+        Masks at once; halved when memory runs out.
+    """
+
+    config: TrainConfig
+    ranks: Ranks
+    bank: Bank
+    model: LoadedModel
+    source: BankSource
+    optimiser: Optimiser
+    plan: EpochPlan
+    validation: dict[str, ValidationSet]
+    identity: str
+    state: RunState
+    cancel: Cancel
+    stopping: bool = False
+    micro_batch: int = 0
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    _trained: int = 0
+    _saved: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.micro_batch = self.micro_batch or self.config.micro_batch
+
+    def train_epoch(self) -> Iterator[int]:
+        """Do the batches of an epoch that are left; yield the masks done in all so far."""
+        batches = self.plan.batches(self.state.epoch)
+        per_sample = numbers_needed(self.config.objective.n_steps)
+        numbers = self.plan.numbers(self.state.epoch, per_sample)
+        done = self.state.epoch * self.plan.samples
+        done += sum(_masks(batch) for batch in batches[: self.state.batch])
+        while self.state.batch < len(batches) and not self.stopping:
+            try:
+                for count in self._train_batches(batches, numbers):
+                    done += count
+                    yield done
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                self._make_room(error)
+
+    def _train_batches(self, batches: list[list[Group]], numbers: Any) -> Iterator[int]:
+        begin = time.perf_counter()
+        reads = run_ahead(self._reads(batches), _READ_AHEAD)
+        sums = self.optimiser.begin()
+        try:
+            for piece, read in reads:
+                if piece:
+                    samples = self.source.to_samples(read, numbers)
+                    if samples is not None:
+                        self.optimiser.add(sums, samples, piece)
+                    continue
+                loss, self.stopping = self.optimiser.finish(sums, stop=self.cancel())
+                count = _masks(batches[self.state.batch])
+                self.state.loss_sum += loss
+                self.state.batch += 1
+                self.seconds += time.perf_counter() - begin
+                self._trained += count
+                begin = time.perf_counter()
+                self._save_now_and_then()
+                yield count
+                if self.stopping:
+                    return
+                sums = self.optimiser.begin()
+        finally:
+            reads.close()
+
+    def _reads(self, batches: list[list[Group]]) -> Iterator[tuple[list[Group], Any]]:
+        """Yield the pieces of this rank's share of each batch, and an empty one at its end."""
+        for batch in batches[self.state.batch :]:
+            mine = share_of(batch, self.ranks.rank, self.ranks.ranks)
+            for piece in micro_batches(mine, self.micro_batch):
+                yield piece, self.source.read(piece)
+            yield [], None
+
+    def _make_room(self, error: BaseException) -> None:
+        """Halve what is computed at once after memory ran out; let all other errors pass."""
+        if not _is_out_of_memory(error) or self.micro_batch == 1:
+            raise error
+        self.micro_batch = max(1, self.micro_batch // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.notes.append(
+            f"memory ran out: {self.micro_batch} masks at once from now on, added up to the same "
+            "batch"
+        )
+
+    def told(self) -> Iterator[Noted]:
+        """Yield what there is to note, once."""
+        while self.notes:
+            yield Noted(text=self.notes.pop(0))
+
+    def end_epoch(self) -> float:
+        """Count an epoch; return the mean loss of its batches."""
+        loss = self.state.loss_sum / max(1, self.state.batch)
+        self.state.epoch += 1
+        self.state.batch, self.state.loss_sum = 0, 0.0
+        return loss
+
+    def validated(self) -> dict[str, float]:
+        """Return the mean Dice on each split that has masks."""
+        return {
+            split: mean_dice(
+                self.optimiser.decoder,
+                self.source,
+                chosen,
+                self.config.objective,
+                self.config.micro_batch,
+                self.ranks,
+                self.cancel,
+            )
+            for split, chosen in self.validation.items()
+            if chosen.groups
+        }
+
+    def save(self) -> None:
+        """Save the state, by the first rank."""
+        self._saved = time.monotonic()
+        if self.ranks.first:
+            save_state(self.config.out / FILE, self.state, self.optimiser, self.identity)
+
+    def seconds_left(self) -> float | None:
+        """Guess how long the rest takes."""
+        if not self._trained:
+            return None
+        done = self.state.epoch * self.plan.samples + self.state.batch * self.config.batch
+        left = max(0, self.config.epochs * self.plan.samples - done)
+        return self.seconds / self._trained * left
+
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved > SAVE_SECONDS:
+            self.save()
+
+
+def _masks(groups: list[Group]) -> int:
+    return sum(len(group.labels) for group in groups)
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # On a CPU, torch has no class of its own for it.
+    named = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return named or "can't allocate memory" in str(error)

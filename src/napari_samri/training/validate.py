@@ -1,0 +1,88 @@
+"""Validation: Dice of the single mask for unmoved prompts, in the low-resolution frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from napari_samri.jobs.ahead import run_ahead
+from napari_samri.training.plan import Group, micro_batches, share_of
+from napari_samri.training.prompts import numbers_needed
+from napari_samri.training.step import first_prompt
+
+if TYPE_CHECKING:
+    from napari_samri.jobs.events import Cancel
+    from napari_samri.training.decoder import PromptedDecoder
+    from napari_samri.training.objective import Objective
+    from napari_samri.training.ranks import Ranks
+    from napari_samri.training.source import BankSource, Pairs
+
+_READ_AHEAD = 2
+_MIDDLE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationSet:
+    """Masks to validate on, always the same ones.
+
+    Parameters
+    ----------
+    groups : list of Group
+    masks : int
+    """
+
+    groups: list[Group]
+    masks: int
+
+    @classmethod
+    def of(cls, pairs: Pairs, most: int, masks_per_slice: int) -> ValidationSet:
+        """Choose up to so many masks, evenly over the pairs."""
+        count = min(most, len(pairs))
+        chosen = np.linspace(0, max(0, len(pairs) - 1), count).round().astype(np.int64)
+        of_row: dict[int, list[int]] = {}
+        for place in chosen:
+            of_row.setdefault(int(pairs.row[place]), []).append(int(pairs.label[place]))
+        groups = [
+            Group(row, part, tuple(range(len(part))))
+            for row, labels in of_row.items()
+            for begin in range(0, len(labels), masks_per_slice)
+            for part in [tuple(labels[begin : begin + masks_per_slice])]
+        ]
+        return cls(groups, count)
+
+
+@torch.no_grad()
+def mean_dice(
+    decoder: PromptedDecoder,
+    source: BankSource,
+    chosen: ValidationSet,
+    objective: Objective,
+    micro_batch: int,
+    ranks: Ranks,
+    cancel: Cancel,
+) -> float:
+    """Return the mean Dice over masks, over all ranks; NaN if there are none.
+
+    Prompts are those of the objective, with the box unmoved and the point in the middle of the
+    mask's pixels.
+    """
+    plain = replace(
+        objective, jitter=0, p_box=1, n_steps=0, central_point=True, name=objective.name
+    )
+    numbers = np.full((max(1, chosen.masks), numbers_needed(0)), _MIDDLE, np.float32)
+    pieces = micro_batches(share_of(chosen.groups, ranks.rank, ranks.ranks), micro_batch)
+    total = torch.zeros(2, dtype=torch.float64)
+    for read in run_ahead(map(source.read, pieces), _READ_AHEAD):
+        samples = source.to_samples(read, numbers)
+        if samples is None or cancel():
+            continue
+        logits, _ = decoder(samples.embeddings, samples.image, first_prompt(samples, plain))
+        mask = logits[:, 0] > 0
+        overlap = (mask & samples.truth).sum(dim=(1, 2))
+        dice = 2 * overlap / (mask.sum(dim=(1, 2)) + samples.truth.sum(dim=(1, 2)))
+        total += torch.tensor([float(dice.sum()), float(len(dice))], dtype=torch.float64)
+    found, masks = ranks.sum(total.to(next(decoder.parameters()).device)).tolist()
+    return found / masks if masks else float("nan")

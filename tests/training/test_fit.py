@@ -1,0 +1,193 @@
+"""Whole runs on a real bank with the starter's decoder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from napari_samri.embeddings.bank import Bank
+from napari_samri.errors import InputError, ModelError
+from napari_samri.jobs.events import Finished, Measured, Noted, Progressed, Started, Stopped
+from napari_samri.training import TrainConfig, fit
+from napari_samri.training.objective import MEDICOSAM, MEDSAM, SAMRI_BOX
+from napari_samri.training.optimise import Optimiser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def config_of(bank: Path, out: Path, **options: Any) -> TrainConfig:
+    known: dict[str, Any] = {
+        "bank": bank,
+        "out": out,
+        "objective": SAMRI_BOX,
+        "epochs": 2,
+        "batch": 12,
+        "micro_batch": 6,
+        "quota": None,
+        "learning_rate": 1e-3,
+        "device": "cpu",
+        "seed": 3,
+    }
+    return TrainConfig(**{**known, **options})
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "state.safetensors")
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor], tol: float) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], rtol=tol, atol=tol, msg=name)
+
+
+def test_a_run_learns_and_leaves_its_best_behind(bank: Path, tmp_path: Path) -> None:
+    config = config_of(bank, tmp_path / "run", epochs=6)
+    events = list(fit(config))
+    started = next(event for event in events if isinstance(event, Started))
+    assert started.total == 6 * 28
+    curve = [event for event in events if isinstance(event, Measured)]
+    assert [point.at for point in curve] == [*range(7)]
+    assert set(curve[-1].values) == {"loss", "validation", "zero-shot"}
+    assert curve[-1].values["loss"] < 0.9 * curve[1].values["loss"]
+    assert curve[-1].values["validation"] > curve[0].values["validation"]
+    lines = (tmp_path / "run" / "curves.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [*range(7)]
+    assert isinstance(events[-1], Finished)
+    best = events[-1].details["best"]
+    assert best["validation"] == max(point.values["validation"] for point in curve)
+    for name in ("best.safetensors", "best-zero-shot.safetensors"):
+        assert (tmp_path / "run" / name).exists()
+
+
+@pytest.mark.parametrize("objective", [MEDSAM, replace(MEDICOSAM, n_steps=2)])
+def test_other_objectives_learn_too(bank: Path, tmp_path: Path, objective: Any) -> None:
+    events = list(fit(config_of(bank, tmp_path, objective=objective, epochs=3)))
+    losses = [e.values["loss"] for e in events if isinstance(e, Measured) and e.at]
+    assert losses[-1] < losses[0]
+
+
+def test_pieces_of_any_size_make_the_same_run(bank: Path, tmp_path: Path) -> None:
+    for micro in (1, 5, 64):
+        list(fit(config_of(bank, tmp_path / str(micro), micro_batch=micro)))
+    one = weights(tmp_path / "64")
+    assert_same(weights(tmp_path / "1"), one, 1e-5)
+    assert_same(weights(tmp_path / "5"), one, 1e-5)
+
+
+def test_stopped_and_gone_on_with(bank: Path, tmp_path: Path) -> None:
+    list(fit(config_of(bank, tmp_path / "whole")))
+    asked: list[None] = []
+
+    def cancel() -> bool:
+        asked.append(None)
+        return len(asked) > 7
+
+    config = config_of(bank, tmp_path / "parts")
+    events = list(fit(config, cancel))
+    assert isinstance(events[-1], Stopped)
+    assert not any(isinstance(event, Finished) for event in events)
+    rest = list(fit(config))
+    assert isinstance(rest[-1], Finished)
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "parts"), 0)
+    again = list(fit(replace(config, epochs=2)))
+    assert not any(isinstance(event, Progressed) for event in again)
+
+
+def test_more_epochs_go_on_from_a_run_that_was_finished(bank: Path, tmp_path: Path) -> None:
+    list(fit(config_of(bank, tmp_path / "whole", epochs=3)))
+    list(fit(config_of(bank, tmp_path / "parts", epochs=1)))
+    list(fit(config_of(bank, tmp_path / "parts", epochs=3)))
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "parts"), 0)
+
+
+def test_a_run_with_other_numbers_is_refused(bank: Path, tmp_path: Path) -> None:
+    list(fit(config_of(bank, tmp_path, epochs=1)))
+    with pytest.raises(InputError, match=r"differing: learning_rate, seed"):
+        list(fit(config_of(bank, tmp_path, learning_rate=1e-4, seed=4)))
+
+
+def test_training_ends_when_nothing_gets_better(bank: Path, tmp_path: Path) -> None:
+    config = config_of(bank, tmp_path, learning_rate=1e-12, epochs=9, patience=2)
+    events = list(fit(config))
+    assert any(isinstance(event, Noted) and "no better" in event.text for event in events)
+    assert events[-1].details["epochs"] <= 4
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(bank, tmp_path)
+    list(fit(replace(config, epochs=1)))
+    before = weights(tmp_path)
+    real = Bank.stored
+
+    def broken(self: Bank, row: int) -> Any:
+        values, scale = real(self, row)
+        return (values * float("nan") if row == 5 else values), scale
+
+    monkeypatch.setattr(Bank, "stored", broken)
+    with pytest.raises(ModelError, match="not finite on row 5 of the bank"):
+        list(fit(config))
+    assert_same(weights(tmp_path), before, 0)
+
+
+def test_memory_that_runs_out_makes_the_pieces_smaller(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(fit(config_of(bank, tmp_path / "plenty", micro_batch=2, masks_per_slice=2)))
+    real = Optimiser.add
+
+    def greedy(self: Optimiser, sums: Any, samples: Any, groups: Any) -> None:
+        real(self, sums, samples, groups)
+        if len(samples.truth) > 3:
+            raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Optimiser, "add", greedy)
+    config = config_of(bank, tmp_path / "scarce", micro_batch=12, masks_per_slice=2)
+    events = list(fit(config))
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    assert [note.split(":")[1].split()[0] for note in notes] == ["6", "3"]
+    assert_same(weights(tmp_path / "plenty"), weights(tmp_path / "scarce"), 1e-5)
+
+
+def test_two_runs_in_one_folder(bank: Path, tmp_path: Path) -> None:
+    first = fit(config_of(bank, tmp_path))
+    next(first)
+    with pytest.raises(InputError, match="another run is at work"):
+        next(fit(config_of(bank, tmp_path)))
+    first.close()
+    list(fit(config_of(bank, tmp_path, epochs=1)))
+
+
+def test_two_runs_in_one_session_do_not_disturb_each_other(bank: Path, tmp_path: Path) -> None:
+    configs = [config_of(bank, tmp_path / name, epochs=1) for name in ("a", "b")]
+    list(fit(replace(configs[0], out=tmp_path / "alone")))
+    both = [fit(config) for config in configs]
+    live = list(both)
+    while live:
+        for run in list(live):
+            if next(run, None) is None:
+                live.remove(run)
+    assert_same(weights(tmp_path / "a"), weights(tmp_path / "alone"), 0)
+    assert_same(weights(tmp_path / "b"), weights(tmp_path / "alone"), 0)
+
+
+def test_a_split_without_labels_is_refused(tmp_path: Path) -> None:
+    from napari_samri.batch import EmbedConfig, embed_bank
+    from napari_samri.datasets import read_manifest, write_manifest
+    from tests.batch.making import make_data
+
+    path = make_data(tmp_path / "data", 1)
+    manifest = read_manifest(path)
+    write_manifest(path, replace(manifest, studies=(replace(manifest.studies[0], split="test"),)))
+    bank = tmp_path / "bank.zarr"
+    list(embed_bank(EmbedConfig(manifest=path, out=bank, device="cpu")))
+    with pytest.raises(InputError, match="no labels in its training split"):
+        list(fit(config_of(bank, tmp_path / "run")))
