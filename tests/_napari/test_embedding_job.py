@@ -205,6 +205,7 @@ def test_a_warm_cache_is_the_viewers_own(hand: Hand, tmp_path: Path, has_file: b
     hand.until(lambda: not job.status.busy)
     assert job.status.phase == "finished", job.status.text
     assert job.bank is None
+    assert job.status.text.startswith(f"{request.name}: ")
     assert not list(folder.glob("*.nii*")), "the copy of the image is gone"
 
     from napari_samri import EmbeddingCache, load_predictor
@@ -364,6 +365,13 @@ def test_sums_over_several_jobs() -> None:
     assert sums.status.text == "6 of 30 slices, 30 s left"
     sums.take(0, Finished(text="done"))
     assert (sums.status.phase, sums.status.text) == ("finished", "All slices are embedded.")
+
+
+def test_paths_have_names() -> None:
+    names = {"/there/bank.zarr": "bank.zarr"}
+    sums = Tally(Run([Job(Path("nowhere"), "Embedding", details={"names": names})]))
+    sums.take(0, Finished(text="/there/bank.zarr: 9 slices embedded"))
+    assert sums.status.text == "bank.zarr: 9 slices embedded"
 
 
 @pytest.mark.parametrize(

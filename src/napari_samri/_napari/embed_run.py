@@ -23,7 +23,7 @@ from napari_samri.jobs.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from napari_samri.jobs.events import Cancel, Event
 
@@ -141,9 +141,10 @@ class Tally:
         self._note = run.title
         self._at: list[Started | Progressed | None] = [None] * count
         self._ends: list[Finished | Stopped | Failed | None] = [None] * count
-        known = run.jobs[0].details.get("problems", ())
+        details = run.jobs[0].details
         # A dict, since several jobs may tell of the same problem.
-        self._problems = dict.fromkeys(map(str, known))
+        self._problems = dict.fromkeys(map(str, details.get("problems", ())))
+        self._names = {str(path): str(name) for path, name in details.get("names", {}).items()}
 
     def take(self, number: int, event: Event) -> None:
         """Add an event of the job of this number."""
@@ -153,9 +154,9 @@ class Tally:
             case Finished() | Stopped() | Failed():
                 self._ends[number] = event
             case Problem():
-                self._problems[event.text] = None
+                self._problems[self._named(event.text)] = None
             case Noted():
-                self._note = event.text
+                self._note = self._named(event.text)
 
     @property
     def status(self) -> Status:
@@ -190,12 +191,19 @@ class Tally:
             (Finished, "finished"),
         )
         for kind, phase in kinds:
-            texts = [end.text for end in self._ends if end is not None and type(end) is kind]
+            ends = [end for end in self._ends if end is not None and type(end) is kind]
+            texts = [self._named(end.text) for end in ends]
             if texts and phase == "finished":
                 return phase, texts[-1] if len(texts) == 1 else "All slices are embedded."
             if texts:
                 return phase, "\n".join(dict.fromkeys(texts))
         return "failed", ""
+
+    def _named(self, text: str) -> str:
+        """Return a text with paths as people know them: the widget is narrow."""
+        for path, name in self._names.items():
+            text = text.replace(path, name)
+        return text
 
 
 def start_run(
@@ -203,6 +211,7 @@ def start_run(
     arguments: Sequence[Sequence[str]],
     *,
     bank: Path | None = None,
+    names: Mapping[Path, str] | None = None,
     problems: Sequence[str] = (),
     folder: Path | None = None,
 ) -> Run:
@@ -214,6 +223,8 @@ def start_run(
     arguments : sequence of sequence of str
     bank : pathlib.Path, optional
         What is made.
+    names : mapping of pathlib.Path to str, optional
+        What paths are called in texts for people.
     problems : sequence of str
         What was left out already.
     folder : pathlib.Path, optional
@@ -224,7 +235,8 @@ def start_run(
     StoreError
         If one of them cannot be started; then none goes on.
     """
-    details = {RUN_KEY: uuid4().hex, "bank": str(bank) if bank else None}
+    shown = {str(path): name for path, name in (names or {}).items()}
+    details = {RUN_KEY: uuid4().hex, "bank": str(bank) if bank else None, "names": shown}
     jobs: list[Job] = []
     try:
         for number, line in enumerate(arguments):

@@ -189,22 +189,27 @@ def _started_embedding(request: EmbedRequest, cancel: Cancel) -> Any:
         message = "Stopped before anything was embedded."
         raise Cancelled(message)
     lines = request.arguments(manifest)
-    return start_run(request.title, lines, bank=request.out, problems=problems)
+    names = {request.out: request.out.name}
+    return start_run(request.title, lines, bank=request.out, names=names, problems=problems)
 
 
 def _started_warming(request: WarmRequest) -> Run:
-    file = request.file
-    if file is not None:
-        return start_run(request.title, [request.arguments(file)])
+    if request.file is not None:
+        return _warming(request, request.file)
     folder = new_job_folder()
     make_folder(folder)
     folder.chmod(0o700)  # what comes is somebody's image
     try:
         save_image(folder / IMAGE_NAME, request.image)
-        return start_run(request.title, [request.arguments(folder / IMAGE_NAME)], folder=folder)
+        return _warming(request, folder / IMAGE_NAME, folder)
     except SamriError:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _warming(request: WarmRequest, file: Path, folder: Path | None = None) -> Run:
+    names = {file: request.name}
+    return start_run(request.title, [request.arguments(file)], names=names, folder=folder)
 
 
 def _stopping(status: Status) -> Status:
