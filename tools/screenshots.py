@@ -1,8 +1,9 @@
 """Make the pictures of the documentation: the real viewer, widget and model on made-up data.
 
-    python tools/with_screen.py python tools/screenshots.py
+    python tools/with_screen.py python tools/screenshots.py [segment] [embed]
 
-writes `docs/images/*.png`. Look at each of them afterwards.
+writes `docs/images/*.png`, of the widgets that are named, or of all. Look at each of them
+afterwards.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import embed_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,14 +38,13 @@ torch.save(build_sam_vit_b().state_dict(), sys.argv[1])
 
 
 class Studio:
-    """A viewer with the Segment widget on the phantom."""
+    """A viewer, and what a person does in it."""
 
     def __init__(self) -> None:
         import napari
 
         self.viewer = napari.Viewer(show=True)
         self.viewer.window.resize(*SIZE)
-        self.open_widget()
 
     @property
     def annotation(self) -> Any:
@@ -61,6 +63,13 @@ class Studio:
 
         self.widget = SegmentWidget(self.viewer)
         self.dock = self.viewer.window.add_dock_widget(self.widget, name="Segment", area="right")
+        self.rest()
+
+    def open_sample(self) -> None:
+        from napari_samri._napari.sample_data import open_phantom
+
+        for data, options, kind in open_phantom():
+            getattr(self.viewer, f"add_{kind}")(data, **options)
         self.rest()
 
     def open_phantom(self) -> None:
@@ -276,26 +285,36 @@ PICTURES = (
 )
 
 
-def main() -> int:
-    """Make all pictures."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        os.environ["NAPARI_CONFIG"] = str(folder / "napari.yaml")
-        for variable in ("CACHE", "CONFIG", "MODELS", "STATE"):
-            os.environ[f"NAPARI_SAMRI_{variable}"] = str(folder / variable.lower())
-        # A picture shows the names of files, but no temporary folder's.
-        os.environ["PYTHONPATH"] = os.pathsep.join(
-            str(Path(entry).absolute()) for entry in sys.path
-        )
-        os.chdir(folder)
-        studio = Studio()
-        for picture in PICTURES:
-            picture(studio)
-        studio.widget.close_annotation()
-        studio.viewer.close()
-        os.chdir(IMAGES)
+def segment_pictures(studio: Studio) -> None:
+    studio.open_widget()
+    for picture in PICTURES:
+        picture(studio)
+    studio.widget.close_annotation()
+
+
+WIDGETS = {"segment": segment_pictures, "embed": embed_pictures.make_pictures}
+
+
+def main(names: list[str]) -> int:
+    """Make the pictures of some widgets, or of all."""
+    for name in names or WIDGETS:
+        with tempfile.TemporaryDirectory() as folder:
+            _photograph(WIDGETS[name], Path(folder))
     return 0
 
 
+def _photograph(make_pictures: Callable[[Studio], None], folder: Path) -> None:
+    os.environ["NAPARI_CONFIG"] = str(folder / "napari.yaml")
+    for variable in ("CACHE", "CONFIG", "MODELS", "STATE"):
+        os.environ[f"NAPARI_SAMRI_{variable}"] = str(folder / variable.lower())
+    # A picture shows the names of files, but no temporary folder's.
+    os.environ["PYTHONPATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
+    os.chdir(folder)
+    studio = Studio()
+    make_pictures(studio)
+    studio.viewer.close()
+    os.chdir(IMAGES)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -145,13 +145,13 @@ def bank_path(path: Path | None) -> Path:
     if path is None or not path.name:
         message = "there is no place for the bank yet; choose a folder and a name, NAME.zarr."
         raise InputError(message)
-    path = path.expanduser().absolute()
+    path = path.expanduser()
     if path.suffix != BANK_SUFFIX:
         path = path.with_name(f"{path.name}{BANK_SUFFIX}")
     if not path.parent.is_dir():
         message = f"{path}: the folder {path.parent} does not exist; make it first."
         raise InputError(message)
-    return path
+    return path.absolute()
 
 
 def suggested_bank(source: Path | LayerPair | None) -> Path | None:

@@ -47,6 +47,7 @@ class EmbedProgress(QWidget):
         self.heading = _wrapped()
         self.problems = QListWidget()
         self.problems.setWordWrap(True)
+        self.problems.setSpacing(2)
         self.problems.setMaximumHeight(_LIST_HEIGHT)
         self.problems.setToolTip("The rest was embedded")
         layout = QGridLayout(self)
