@@ -21,6 +21,7 @@ from napari_samri.jobs.events import (
 )
 from napari_samri.sam.device import resolve_device
 from napari_samri.segment.loading import load_model
+from napari_samri.training.curves import add_point, save_picture
 from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.export import save_best
 from napari_samri.training.optimise import Optimiser
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from napari_samri.training.config import TrainConfig
     from napari_samri.training.ranks import Ranks
 
-CONFIG = "run.json"
-CURVES = "curves.jsonl"
 LOCK = "run.lock"
 VALIDATION_SPLITS = ("validation", "zero-shot")
 
@@ -163,12 +162,12 @@ def _end_epoch(run: Run) -> Iterator[Event]:
 
 
 def _note_curve(run: Run, point: Measured) -> Iterator[Event]:
-    values = {name: value for name, value in point.values.items() if not math.isnan(value)}
+    values = {name: value for name, value in point.values.items() if math.isfinite(value)}
+    point = Measured(at=point.at, values=values)
     if run.ranks.first:
-        line = json.dumps({"epoch": point.at, **values}) + "\n"
-        with (run.config.out / CURVES).open("a") as file:
-            file.write(line)
-    yield Measured(at=point.at, values=values)
+        add_point(run.config.out, point)
+        save_picture(run.config.out)
+    yield point
 
 
 def _best(run: Run) -> str:

@@ -1,0 +1,78 @@
+"""Learning curves: a line of JSON per epoch, and a picture of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from napari_samri.io.atomic import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+    from napari_samri.jobs.events import Measured
+
+CURVES = "curves.jsonl"
+PICTURE = "curves.png"
+LOSS = "loss"
+_WIDTH, _HEIGHT = 8.0, 3.2  # inches
+
+
+def add_point(out: Path, point: Measured) -> None:
+    """Append an epoch to a run's curves."""
+    values = {name: value for name, value in point.values.items() if math.isfinite(value)}
+    with (out / CURVES).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"epoch": point.at, **values}) + "\n")
+
+
+def read_curves(out: Path) -> list[dict[str, float]]:
+    """Return the epochs of a run, each once: the last line that tells of it counts.
+
+    A run that was killed may have told of an epoch twice, or have left half a line.
+    """
+    try:
+        lines = (out / CURVES).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    points: dict[float, dict[str, float]] = {}
+    for line in lines:
+        try:
+            point = json.loads(line)
+            points[point["epoch"]] = point
+        except (ValueError, TypeError, LookupError):
+            continue
+    return [points[epoch] for epoch in sorted(points)]
+
+
+def draw_curves(figure: Figure, points: Sequence[Mapping[str, float]]) -> None:
+    """Draw the loss on the left of a figure, and Dice by split on the right."""
+    figure.clear()
+    left, right = figure.subplots(1, 2)
+    names = dict.fromkeys(name for point in points for name in point if name != "epoch")
+    for name in names:
+        known = [(point["epoch"], point[name]) for point in points if name in point]
+        axes: Any = left if name == LOSS else right
+        axes.plot(*zip(*known, strict=True), marker=".", label=name)
+    left.set(title="training loss", xlabel="epoch")
+    right.set(title="Dice", xlabel="epoch")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False)
+    figure.tight_layout()
+
+
+def save_picture(out: Path) -> None:
+    """Write the picture of a run's curves."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=120)
+    FigureCanvasAgg(figure)
+    draw_curves(figure, read_curves(out))
+    with replacing(out / PICTURE) as temporary:
+        figure.savefig(temporary, format="png")

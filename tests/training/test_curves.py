@@ -1,0 +1,40 @@
+"""Curves: what is told is what is read, and there is a picture of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from napari_samri.jobs.events import Measured
+from napari_samri.training.curves import add_point, read_curves, save_picture
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_each_epoch_is_read_once(tmp_path: Path) -> None:
+    assert read_curves(tmp_path) == []
+    for epoch, loss in ((0, float("nan")), (1, 0.5), (2, 0.4), (2, 0.3)):
+        add_point(tmp_path, Measured(at=epoch, values={"loss": loss, "validation": 0.1 * epoch}))
+    with (tmp_path / "curves.jsonl").open("a") as file:
+        file.write('{"epoch": 3, "lo')  # torn by a kill
+    points = read_curves(tmp_path)
+    assert [point["epoch"] for point in points] == [0, 1, 2]
+    assert "loss" not in points[0]
+    assert points[2]["loss"] == 0.3
+
+
+def test_the_picture_shows_the_curves(tmp_path: Path) -> None:
+    save_picture(tmp_path)
+    empty = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB"), int)
+    for epoch in range(5):
+        add_point(tmp_path, Measured(at=epoch, values={"loss": 1 / (1 + epoch), "validation": 0.5}))
+    save_picture(tmp_path)
+    drawn = np.asarray(Image.open(tmp_path / "curves.png").convert("RGB"), int)
+    colours = (drawn.max(axis=2) - drawn.min(axis=2)) > 60
+    assert not ((empty.max(axis=2) - empty.min(axis=2)) > 60).any()
+    half = drawn.shape[1] // 2
+    assert colours[:, :half].sum() > 200
+    assert colours[:, half:].sum() > 200
