@@ -96,6 +96,18 @@ def test_what_cannot_be_exported(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_a_tuned_model_is_no_better_than_its_base(tmp_path: Path, capsys) -> None:
+    (models_dir()).mkdir(parents=True)
+    file = models_dir() / "samri_vitb_box.pth"
+    torch.save(tiny_tensors(), file)
+    spec = add_tuned(tune("samri-box", tmp_path / "x.safetensors"))
+    for expected in ("tuned", "by hand"):
+        assert main(["models", "--json"]) == 0
+        rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
+        assert rows[spec.id]["status"] == expected
+        file.unlink(missing_ok=True)
+
+
 def test_tuned_models_are_listed_and_removed(decoder: Path, capsys) -> None:
     spec = add_tuned(decoder)
     assert main(["models"]) == 0

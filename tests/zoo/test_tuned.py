@@ -17,6 +17,7 @@ from napari_samri.zoo import (
     known_models,
     models_changed,
     models_dir,
+    needed_model,
     register_model,
     registry,
     remove_tuned,
@@ -67,6 +68,14 @@ def test_a_decoder_that_is_added_is_known(decoder: Path, news: list[int]) -> Non
         models_dir() / "tuned" / "knee-menisci.safetensors"
     ).read_bytes() == decoder.read_bytes()
     assert json.loads(json.dumps(spec.as_dict()))["path"] == spec.path
+
+
+def test_a_decoder_needs_the_file_of_its_base(decoder: Path, tmp_path: Path) -> None:
+    assert needed_model(add_tuned(decoder), known_models()) == find_model("sam-vit-b")
+    base = Base(name="mine.pth", sha256="2" * 64)
+    other = add_tuned(make_decoder(tmp_path / "x.safetensors", tiny_tensors(), base=base))
+    for spec in (other, find_model("sam-vit-b"), find_model("starter")):
+        assert needed_model(spec, known_models()) == spec
 
 
 @pytest.mark.parametrize("trains_quality", [False, True])

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_samri.zoo import known_models, models_changed
+from napari_samri.zoo import known_models, models_changed, needed_model
 from napari_samri.zoo.download import local_path, models_dir
 
 if TYPE_CHECKING:
@@ -86,9 +86,11 @@ class ModelPanel(QWidget):
         """List what is known now; what is selected stays so, and nothing is emitted."""
         selected = self.models.currentData()
         self.models.clear()
-        for spec in known_models().values():
+        models = known_models()
+        for spec in models.values():
             if spec.available:
-                self._add(spec.id, f"{spec.title}{_state(spec)}", _hint(spec))
+                needed = needed_model(spec, models)
+                self._add(spec.id, f"{spec.title}{_state(needed)}", _hint(spec, needed))
         for file in self._files:
             if self.models.findData(file) < 0:
                 self._add(file, Path(file).name, file)
@@ -114,18 +116,19 @@ class ModelPanel(QWidget):
             self.chosen.emit(path)
 
 
-def _state(spec: ModelSpec) -> str:
-    if spec.download is None or local_path(spec) is not None:
+def _state(needed: ModelSpec) -> str:
+    if needed.download is None or local_path(needed) is not None:
         return ""
-    return " (download)" if spec.download.url else " (get by hand)"
+    return " (download)" if needed.download.url else " (get by hand)"
 
 
-def _hint(spec: ModelSpec) -> str:
-    if spec.download is None or local_path(spec) is not None:
+def _hint(spec: ModelSpec, needed: ModelSpec) -> str:
+    if needed.download is None or local_path(needed) is not None:
         return spec.description
-    where = models_dir() / spec.download.filename
-    source = spec.download.url or spec.download.page or "its publisher"
-    return f"{spec.description}\nWithout a network: get it from {source}\nand put it at {where}"
+    where = models_dir() / needed.download.filename
+    source = needed.download.url or needed.download.page or "its publisher"
+    what = "it" if needed == spec else needed.title
+    return f"{spec.description}\nWithout a network: get {what} from {source}\nand put it at {where}"
 
 
 def _tool_tip_role() -> int:

@@ -7,7 +7,14 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.cli.console import say
-from napari_samri.zoo import ModelSpec, known_models, local_path, models_dir, remove_tuned
+from napari_samri.zoo import (
+    ModelSpec,
+    known_models,
+    local_path,
+    models_dir,
+    needed_model,
+    remove_tuned,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -27,25 +34,25 @@ def run(options: argparse.Namespace) -> None:
         remove_tuned(options.remove)
         say(f"removed {options.remove}")
         return
-    specs = known_models().values()
+    models = known_models()
+    specs = models.values()
+    states = {spec.id: _state(spec, needed_model(spec, models)) for spec in specs}
     if options.json:
-        rows = [spec.as_dict() | {"status": status(spec)} for spec in specs]
+        rows = [spec.as_dict() | {"status": states[spec.id]} for spec in specs]
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return
     width = max(len(spec.id) for spec in specs)
     for spec in specs:
-        sys.stdout.write(f"{spec.id:{width}}  {status(spec):13}  {spec.description}\n")
+        sys.stdout.write(f"{spec.id:{width}}  {states[spec.id]:13}  {spec.description}\n")
     sys.stdout.write(f"\nCheckpoints are kept in {models_dir()}\n")
 
 
-def status(spec: ModelSpec) -> str:
-    """Say in a word or two how a model can be had."""
+def _state(spec: ModelSpec, needed: ModelSpec) -> str:
+    """Say in a word or two how a model can be had; a tuned one is no better than its base."""
     if not spec.available:
         return "not yet"
-    if spec.path is not None:
-        return "tuned"
-    if spec.download is None:
-        return "ready"
-    if local_path(spec) is not None:
-        return "downloaded"
-    return "downloadable" if spec.download.url else "by hand"
+    if needed.download is None:
+        return "tuned" if spec.path is not None else "ready"
+    if local_path(needed) is not None:
+        return "tuned" if spec.path is not None else "downloaded"
+    return "downloadable" if needed.download.url else "by hand"

@@ -2,7 +2,7 @@
 
 from napari_samri.zoo.changes import models_changed
 from napari_samri.zoo.download import fetch, local_path, models_dir
-from napari_samri.zoo.registry import find_model, known_models, register_model
+from napari_samri.zoo.registry import find_model, known_models, needed_model, register_model
 from napari_samri.zoo.spec import Download, ModelSpec
 from napari_samri.zoo.tuned import add_tuned, remove_tuned
 
@@ -16,6 +16,7 @@ __all__ = [
     "local_path",
     "models_changed",
     "models_dir",
+    "needed_model",
     "register_model",
     "remove_tuned",
 ]

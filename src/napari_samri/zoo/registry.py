@@ -18,7 +18,7 @@ from napari_samri.zoo.spec import ModelSpec
 from napari_samri.zoo.tuned import tuned_models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +71,20 @@ def find_model(name: str) -> ModelSpec:
         ".safetensors file."
     )
     raise ModelError(message)
+
+
+def needed_model(spec: ModelSpec, models: Mapping[str, ModelSpec]) -> ModelSpec:
+    """Return the model whose file has to be here: a tuned decoder's base if it is a known one.
+
+    Of all other models, it is the model itself.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    models : mapping
+        As `known_models` returns them: asking anew for each of many models takes a while.
+    """
+    return models.get(spec.base, spec) if spec.base is not None else spec
 
 
 def _from_entry_points() -> Iterable[ModelSpec]:

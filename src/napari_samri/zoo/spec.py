@@ -58,6 +58,8 @@ class ModelSpec:
         One line.
     path : str or None
         Where a tuned decoder's file is; None for all other models.
+    base : str or None
+        The model that a tuned decoder was tuned from: id or file name.
     """
 
     id: str
@@ -70,6 +72,7 @@ class ModelSpec:
     score_is_stale: bool = False
     available: bool = True
     path: str | None = None
+    base: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields as plain values, for JSON."""

@@ -112,6 +112,7 @@ def decoder_spec(card: DecoderCard, path: Path, name: str) -> ModelSpec:
         description=card.description or _describe(card),
         score_is_stale=not card.trains_quality,
         path=str(path),
+        base=card.base.name,
     )
 
 
@@ -126,7 +127,7 @@ def _describe(card: DecoderCard) -> str:
 def _files() -> list[Path]:
     """Return the folder's decoders, without those that are being written."""
     try:
-        inside = sorted(tuned_dir().iterdir())
+        inside = sorted(tuned_dir().iterdir(), key=lambda path: path.stem)
     except FileNotFoundError:
         return []
     except OSError as error:
