@@ -242,3 +242,15 @@ def test_a_closed_bank_opens_its_files_again(tmp_path: Path) -> None:
     bank.close()
     assert np.array_equal(bank.stored_batch([1])[0], first)
     bank.close()
+
+
+def test_the_fingerprint_tells_rows_apart(tmp_path: Path) -> None:
+    kinds = {"whole": {}, "gap": {"missing": {3}}, "other": {"content": "new"}}
+    seen = set()
+    for name, kind in kinds.items():
+        content = manifest(10, content=kind.get("content", ""))
+        for copy in ("a", "b"):
+            make_part(tmp_path / f"{name}-{copy}", HEADER, content, missing=kind.get("missing", ()))
+            with Bank(tmp_path / f"{name}-{copy}") as bank:
+                seen.add(bank.fingerprint)
+    assert len(seen) == 3

@@ -77,9 +77,11 @@ class Bank:
 
     @property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that tell this bank's rows from any other's."""
-        ids = "+".join(part.plan.id for part in self.parts)
-        return hashlib.sha256(ids.encode()).hexdigest()[:32]
+        """32 hexadecimal digits that tell this bank's rows, and their order, from any other's."""
+        digest = hashlib.sha256("+".join(part.plan.id for part in self.parts).encode())
+        for name in ("part", "part_row"):  # rows may be missing, or replaced by later ones
+            digest.update(self.rows[name].astype("<i8").tobytes())
+        return digest.hexdigest()[:32]
 
     def __len__(self) -> int:
         """Return the number of rows."""
