@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError, ModelError
 from napari_samri.jobs.events import Finished, Measured, Noted, Progressed, Started, Stopped
+from napari_samri.segment.loading import load_model
 from napari_samri.training import TrainConfig, fit
 from napari_samri.training.objective import MEDICOSAM, MEDSAM, SAMRI_BOX
 from napari_samri.training.optimise import Optimiser
@@ -64,6 +65,20 @@ def test_a_run_learns_and_leaves_its_best_behind(bank: Path, tmp_path: Path) -> 
     assert best["validation"] == max(point.values["validation"] for point in curve)
     for name in ("best.safetensors", "best-zero-shot.safetensors"):
         assert (tmp_path / "run" / name).exists()
+
+
+def test_a_tuned_decoder_is_a_model_that_can_be_tuned_again(bank: Path, tmp_path: Path) -> None:
+    list(fit(config_of(bank, tmp_path / "one", epochs=1)))
+    tuned = tmp_path / "one" / "best.safetensors"
+    model = load_model(tuned, "cpu")
+    assert model.card is not None
+    assert model.card.objective["name"] == "samri-box"
+    assert model.card.scores.keys() == {"dice, validation", "dice, zero-shot"}
+    list(fit(config_of(bank, tmp_path / "two", epochs=1, model=str(tuned))))
+    again = load_model(tmp_path / "two" / "best.safetensors", "cpu")
+    assert again.encoder == load_model("starter", "cpu").encoder
+    assert again.card is not None
+    assert again.card.base == model.card.base
 
 
 @pytest.mark.parametrize("objective", [MEDSAM, replace(MEDICOSAM, n_steps=2)])

@@ -1,19 +1,31 @@
-"""What a run leaves behind: decoders with cards, and pictures of its curves."""
+"""What a run leaves behind: decoders with cards."""
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_samri.sam.identity import prompt_encoder_sha256
-from napari_samri.sam.tuned import Base, DecoderCard, write_decoder
-from napari_samri.zoo import known_models
+from napari_samri.sam.tuned import DecoderCard, write_decoder
+from napari_samri.segment.tuned import card_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_samri.embeddings.bank import Bank
+    from napari_samri.segment.loading import LoadedModel
+    from napari_samri.training.config import TrainConfig
     from napari_samri.training.run import Run
 
-_BLOCK_BYTES = 1 << 20
+
+def first_card(config: TrainConfig, model: LoadedModel, bank: Bank, samples: int) -> DecoderCard:
+    """Return the card of a run's decoders, but for what changes from epoch to epoch."""
+    card = card_of(
+        model,
+        title=f"{model.spec.title}, tuned ({config.out.name})",
+        objective=config.objective.as_dict(),
+        trains_quality=config.objective.trains_quality,
+    )
+    return replace(card, bank=bank.fingerprint, seed=config.seed, samples=samples)
 
 
 def best_path(out: Path, split: str) -> Path:
@@ -32,41 +44,7 @@ def save_best(run: Run, split: str) -> None:
     """
     if not run.ranks.first:
         return
+    scores = {f"dice, {name}": round(dice, 4) for name, dice in run.state.best.items()}
+    card = replace(run.card, epochs=run.state.epoch, scores=scores)
     tensors = run.optimiser.decoder.decoder.state_dict()
-    write_decoder(best_path(run.config.out, split), tensors, card_of(run))
-
-
-def card_of(run: Run) -> DecoderCard:
-    """Return the card of the decoder as it is now."""
-    import napari_samri
-
-    config, model = run.config, run.model
-    return DecoderCard(
-        title=f"{model.spec.title}, tuned ({config.out.name})",
-        base=base_of(config.model, model.spec.id),
-        architecture=model.spec.architecture,
-        family=model.family.id,
-        preprocessing=model.family.preprocessing,
-        encoder=model.encoder,
-        prompt_encoder=prompt_encoder_sha256(model.network.state_dict()),
-        objective=config.objective.as_dict(),
-        trains_quality=config.objective.trains_quality,
-        bank=run.bank.fingerprint,
-        seed=config.seed,
-        epochs=run.state.epoch,
-        samples=len(run.plan.row),
-        scores={f"dice, {split}": round(dice, 4) for split, dice in run.state.best.items()},
-        written_by=f"napari-samri {napari_samri.__version__}",
-    )
-
-
-def base_of(model: str, spec_id: str) -> Base:
-    """Return how a card names the model that a run has started from."""
-    if spec_id in known_models():
-        return Base(name=spec_id)
-    path = Path(model).expanduser()
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return Base(name=path.name, sha256=digest.hexdigest())
+    write_decoder(best_path(run.config.out, split), tensors, card)

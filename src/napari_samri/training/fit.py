@@ -23,7 +23,7 @@ from napari_samri.sam.device import resolve_device
 from napari_samri.segment.loading import load_model
 from napari_samri.training.curves import add_point, save_picture
 from napari_samri.training.decoder import PromptedDecoder
-from napari_samri.training.export import save_best
+from napari_samri.training.export import first_card, save_best
 from napari_samri.training.optimise import Optimiser
 from napari_samri.training.plan import EpochPlan
 from napari_samri.training.ranks import joined_ranks, own_device
@@ -108,6 +108,7 @@ def _make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) ->
             )
             for split in VALIDATION_SPLITS
         },
+        card=first_card(config, model, bank, len(pairs)),
         identity=identity,
         state=state,
         cancel=cancel,

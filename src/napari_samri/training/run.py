@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_samri.embeddings.bank import Bank
     from napari_samri.jobs.events import Cancel
+    from napari_samri.sam.tuned import DecoderCard
     from napari_samri.segment.loading import LoadedModel
     from napari_samri.training.config import TrainConfig
     from napari_samri.training.optimise import Optimiser
@@ -55,6 +56,7 @@ class Run:
     optimiser: Optimiser
     plan: EpochPlan
     validation: dict[str, ValidationSet]
+    card: DecoderCard
     identity: str
     state: RunState
     cancel: Cancel
