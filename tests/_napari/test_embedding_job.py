@@ -280,9 +280,10 @@ def test_it_ends_with_the_window_if_so_chosen(hand: Hand, request_: EmbedRequest
 def test_closed_before_anybody_knew_of_the_run(
     hand: Hand, request_: EmbedRequest, monkeypatch: pytest.MonkeyPatch, keep: bool
 ) -> None:
-    going, went = Event(), Event()
+    entered, going, went = Event(), Event(), Event()
 
     def slow(*arguments: Any, **options: Any) -> Run:
+        entered.set()
         going.wait(PATIENCE)
         run = start_run(*arguments, **options)
         went.set()
@@ -291,6 +292,7 @@ def test_closed_before_anybody_knew_of_the_run(
     monkeypatch.setattr(embedding_job, "start_run", slow)
     job = EmbeddingJob(hand.relay, keep=keep)
     job.start(request_)
+    assert entered.wait(PATIENCE)
     job.close()
     going.set()
     assert went.wait(PATIENCE)

@@ -27,7 +27,7 @@ AXES = ("bank row", "row", "column")
 def bank_layers(path: Path | str) -> list[LayerData]:
     """Return the data, options and type of two layers: a bank's thumbnails and its labels.
 
-    Both are lazy arrays (N, L, L) of one chunk per row, so a bank of any size opens at once, and
+    Both are lazy arrays (N, L, L) of one chunk per row, so even a large bank opens quickly, and
     only what is looked at is read. Row by row, the metadata tell data set, patient, image, axis,
     slice and split.
 
