@@ -64,15 +64,22 @@ def rounds(
     decoder: PromptedDecoder, samples: Samples, objective: Objective
 ) -> Iterator[torch.Tensor]:
     """Yield the loss (N,) of every round, already divided by the number of rounds."""
-    prompt = first_prompt(samples, objective)
     target = samples.truth.float()
-    count = objective.n_steps + 1
-    for step in range(count):
+    for answer, score in answers(decoder, samples, objective):
+        yield _loss(answer, score, target, objective) / (objective.n_steps + 1)
+
+
+def answers(
+    decoder: PromptedDecoder, samples: Samples, objective: Objective
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield the answer (N, L, L), as logits, and its predicted IoU (N,) of every round."""
+    prompt = first_prompt(samples, objective)
+    for step in range(objective.n_steps + 1):
         logits, scores = decoder(samples.embeddings, samples.image, prompt)
         answer, score = _chosen(logits.float(), scores.float(), prompt)
-        if step + 1 < count:
+        yield answer, score
+        if step < objective.n_steps:
             prompt = _corrected(prompt, answer.detach(), samples, objective, step)
-        yield _loss(answer, score, target, objective) / count
 
 
 def first_prompt(samples: Samples, objective: Objective) -> Prompt:

@@ -11,7 +11,7 @@ import torch
 from napari_samri.jobs.ahead import run_ahead
 from napari_samri.training.plan import Group, micro_batches, share_of
 from napari_samri.training.prompts import numbers_needed
-from napari_samri.training.step import first_prompt
+from napari_samri.training.step import answers
 
 if TYPE_CHECKING:
     from napari_samri.jobs.events import Cancel
@@ -79,10 +79,14 @@ def mean_dice(
         samples = source.to_samples(read, numbers)
         if samples is None or cancel():
             continue
-        logits, _ = decoder(samples.embeddings, samples.image, first_prompt(samples, plain))
-        mask = logits[:, 0] > 0
-        overlap = (mask & samples.truth).sum(dim=(1, 2))
-        dice = 2 * overlap / (mask.sum(dim=(1, 2)) + samples.truth.sum(dim=(1, 2)))
+        ((answer, _),) = answers(decoder, samples, plain)
+        dice = dice_of(answer > 0, samples.truth)
         total += torch.tensor([float(dice.sum()), float(len(dice))], dtype=torch.float64)
     found, masks = ranks.sum(total.to(next(decoder.parameters()).device)).tolist()
     return found / masks if masks else float("nan")
+
+
+def dice_of(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return the Dice (N,) of masks (N, L, L), of which none of the truth is empty."""
+    overlap = (predicted & truth).sum(dim=(1, 2))
+    return 2 * overlap / (predicted.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)))
