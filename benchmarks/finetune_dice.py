@@ -27,9 +27,10 @@ from napari_samri.segment.loading import load_model
 from napari_samri.training import TrainConfig, find_objective, fit, small_data
 from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.objective import MEDICOSAM
+from napari_samri.training.pairs import pairs_of
 from napari_samri.training.plan import micro_batches
 from napari_samri.training.prompts import numbers_needed
-from napari_samri.training.source import BankSource, pairs_of
+from napari_samri.training.source import BankSource
 from napari_samri.training.step import answers
 from napari_samri.training.validate import ValidationSet, dice_of
 

@@ -34,10 +34,11 @@ from napari_samri.segment.loading import LoadedModel, load_model
 from napari_samri.training import TrainConfig, find_objective
 from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.optimise import Optimiser
+from napari_samri.training.pairs import pairs_of
 from napari_samri.training.plan import EpochPlan, Group, micro_batches
 from napari_samri.training.prompts import numbers_needed, tight_boxes
 from napari_samri.training.ranks import Ranks
-from napari_samri.training.source import BankSource, pairs_of
+from napari_samri.training.source import BankSource
 
 ROUNDS = 3
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from napari_samri.errors import StoreError
 from napari_samri.jobs.detached import POLL_SECONDS, Job, Watch, list_jobs, start_job
+from napari_samri.jobs.durations import duration
 from napari_samri.jobs.events import (
     Failed,
     Finished,
@@ -273,14 +274,6 @@ def run_to_show() -> Run | None:
         if run.seen == "finished" and run.bank is not None and run.bank.exists():
             return run
     return None
-
-
-def duration(seconds: float) -> str:
-    """Return a span of time in words: only as exact as a guess can be."""
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
 
 def _number(job: Job) -> int:

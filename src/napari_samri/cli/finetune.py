@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_samri.cli.console import say
 from napari_samri.cli.long_work import run_long_work
+from napari_samri.cli.tuning import BANK, embed_then_fit, estimate_run, masks_in
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,11 @@ def add_parser(verbs: Any) -> None:
     parser = verbs.add_parser(
         "finetune", help="train a mask decoder on an embedding bank", epilog=_EPILOG
     )
-    parser.add_argument("bank", type=Path, help="made by 'napari-samri embed'")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("bank", type=Path, nargs="?", help="made by 'napari-samri embed'")
+    source.add_argument(
+        "--from-manifest", type=Path, metavar="FILE", help="embed this into RUN/bank.zarr first"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
     parser.add_argument("--model", default="starter", help="model to start from, or a checkpoint")
     parser.add_argument("--family", help="preprocessing of a checkpoint: sam, medsam, starter")
@@ -47,6 +52,14 @@ def add_parser(verbs: Any) -> None:
         "--small-data",
         action="store_true",
         help="for 5 to 50 labelled slices: many short epochs, early stopping",
+    )
+    parser.add_argument(
+        "--split-slices",
+        action="store_true",
+        help="validate on blocks of slices if there are no patients for it",
+    )
+    parser.add_argument(
+        "--estimate", action="store_true", help="only measure how long it will take"
     )
     for name, kind, text in _NUMBERS:
         parser.add_argument(f"--{name}", type=kind, help=text)
@@ -79,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     first = int(os.environ.get("RANK", "0")) == 0
     job = options.job if first else None
-    return run_long_work(lambda cancel: _events(config, cancel), job, quiet=not first)
+    return run_long_work(lambda cancel: _events(options, config, cancel), job, quiet=not first)
 
 
 def config_of(options: argparse.Namespace) -> TrainConfig:
@@ -95,18 +108,16 @@ def config_of(options: argparse.Namespace) -> TrainConfig:
     from napari_samri.training import TrainConfig, find_objective, small_data
 
     config = TrainConfig(
-        bank=options.bank,
+        bank=options.bank or options.out / BANK,
         out=options.out,
         model=options.model,
         family=options.family,
         objective=find_objective(options.objective, code_compat=options.code_compat),
         device=options.device,
+        split_slices=options.split_slices,
     )
     if options.small_data:
-        from napari_samri.embeddings.bank import Bank
-        from napari_samri.training.source import pairs_of
-
-        config = small_data(config, len(pairs_of(Bank(options.bank), "train")))
+        config = small_data(config, _masks(options))
     names = [name.replace("-", "_") for name, _, _ in _NUMBERS]
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     if given.get("quota") == 0:
@@ -117,10 +128,26 @@ def config_of(options: argparse.Namespace) -> TrainConfig:
     return replace(config, **given)
 
 
-def _events(config: TrainConfig, cancel: Cancel) -> Iterator[Event]:
+def _events(options: argparse.Namespace, config: TrainConfig, cancel: Cancel) -> Iterator[Event]:
     from napari_samri.training import fit
 
+    if options.estimate:
+        return estimate_run(config, options.from_manifest, cancel)
+    if options.from_manifest is not None:
+        return embed_then_fit(options.from_manifest, config, cancel)
     return fit(config, cancel)
+
+
+def _masks(options: argparse.Namespace) -> int:
+    """Return how many masks there are to train on."""
+    if options.from_manifest is not None:
+        from napari_samri.datasets import read_manifest
+
+        return masks_in(read_manifest(options.from_manifest), "train")
+    from napari_samri.embeddings.bank import Bank
+    from napari_samri.training.pairs import pairs_of
+
+    return len(pairs_of(Bank(options.bank), "train"))
 
 
 def _write_sbatch(options: argparse.Namespace, config: TrainConfig) -> None:

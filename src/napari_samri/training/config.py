@@ -45,6 +45,8 @@ class TrainConfig:
         Epochs.
     validate_masks : int
         At most so many masks of a split are validated on.
+    split_slices : bool
+        Validate on blocks of slices of the training split where there is no patient for that.
     seed : int
     device : str
 
@@ -69,6 +71,7 @@ class TrainConfig:
     patience: int = 0
     validate_every: int = 1
     validate_masks: int = 1000
+    split_slices: bool = False
     seed: int = 0
     device: str = "auto"
 

@@ -25,10 +25,12 @@ from napari_samri.training.curves import add_point, save_picture
 from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.export import first_card, save_best
 from napari_samri.training.optimise import Optimiser
+from napari_samri.training.pairs import VALIDATION_SPLITS, split_pairs
 from napari_samri.training.plan import EpochPlan
+from napari_samri.training.preview import save_preview
 from napari_samri.training.ranks import joined_ranks, own_device
 from napari_samri.training.run import Run
-from napari_samri.training.source import BankSource, pairs_of
+from napari_samri.training.source import BankSource
 from napari_samri.training.state import FILE, RunState, load_state
 from napari_samri.training.validate import ValidationSet
 
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from napari_samri.training.ranks import Ranks
 
 LOCK = "run.lock"
-VALIDATION_SPLITS = ("validation", "zero-shot")
 
 
 def fit(config: TrainConfig, cancel: Cancel = never) -> Iterator[Event]:
@@ -64,18 +65,19 @@ def fit(config: TrainConfig, cancel: Cancel = never) -> Iterator[Event]:
     """
     device = own_device(resolve_device(config.device))
     with joined_ranks(device) as ranks, _own_folder(config.out, ranks):
-        run = _make_run(config, ranks, str(device), cancel)
+        run = make_run(config, ranks, str(device), cancel)
         yield from _epochs(run)
 
 
-def _make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> Run:
-    """Open bank and model, and go to where the run was."""
+def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> Run:
+    """Open bank and model, and go to where a run was."""
     bank = Bank(config.bank)
     model = load_model(config.model, device, family=config.family)
     bank.header.check_model(
         model.encoder, model.family.preprocessing, model.spec.title, config.bank
     )
-    pairs = pairs_of(bank, "train")
+    splits = split_pairs(bank, split_slices=config.split_slices)
+    pairs = splits["train"]
     if not len(pairs):
         message = (
             f"{config.bank}: no labels in its training split; expected at least one. Prepare the "
@@ -103,9 +105,7 @@ def _make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) ->
             seed=config.seed,
         ),
         validation={
-            split: ValidationSet.of(
-                pairs_of(bank, split), config.validate_masks, config.masks_per_slice
-            )
+            split: ValidationSet.of(splits[split], config.validate_masks, config.masks_per_slice)
             for split in VALIDATION_SPLITS
         },
         card=first_card(config, model, bank, len(pairs)),
@@ -168,6 +168,8 @@ def _note_curve(run: Run, point: Measured) -> Iterator[Event]:
     if run.ranks.first:
         add_point(run.config.out, point)
         save_picture(run.config.out)
+        if not run.state.epoch % run.config.validate_every:
+            save_preview(run)
     yield point
 
 

@@ -33,6 +33,7 @@ def sbatch_script(config: TrainConfig, *, code_compat: bool = False) -> str:
         *("--out", str(config.out.absolute()), "--model", config.model),
         *(("--family", config.family) if config.family else ()),
         *("--objective", config.objective.name, *(("--code-compat",) if code_compat else ())),
+        *(("--split-slices",) if config.split_slices else ()),
         *(word for name, value in numbers.items() for word in (f"--{name}", str(value))),
     ]
     line = " ".join(shlex.quote(word) for word in command)

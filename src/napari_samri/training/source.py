@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from napari_samri.datasets.rules import SPLITS
 from napari_samri.training.step import Samples
 
 if TYPE_CHECKING:
@@ -18,37 +16,6 @@ if TYPE_CHECKING:
 
     from napari_samri.embeddings.bank import Bank
     from napari_samri.training.plan import Group
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """Labels on slices, as columns of equal length: `row`, `label`, `dataset`, `patient`."""
-
-    row: NDArray[np.int64]
-    label: NDArray[np.int64]
-    dataset: NDArray[np.int64]
-    patient: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        """Return how many there are."""
-        return len(self.row)
-
-
-def pairs_of(bank: Bank, split: str) -> Pairs:
-    """Return the labels on slices of a split that can be seen in the low-resolution frame."""
-    chosen = bank.rows["split"][bank.pairs["row"]] == SPLITS.index(split)
-    # In a frame of 256 pixels, a label that covers less than one cannot be hit by a prompt.
-    shape = bank.rows["slice_shape"][bank.pairs["row"]]
-    shrink = (bank.header.low_res_size / shape.max(axis=1)) ** 2 if len(shape) else shape
-    area = bank.pairs["area"] * shape.prod(axis=1) * shrink if len(shape) else chosen
-    kept = np.flatnonzero(chosen & (np.asarray(area) >= 1))
-    rows = bank.pairs["row"][kept].astype(np.int64)
-    return Pairs(
-        row=rows,
-        label=bank.pairs["label"][kept].astype(np.int64),
-        dataset=bank.rows["dataset"][rows].astype(np.int64),
-        patient=bank.rows["patient"][rows].astype(np.int64),
-    )
 
 
 class BankSource:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from napari_samri.jobs.events import Cancel
     from napari_samri.training.decoder import PromptedDecoder
     from napari_samri.training.objective import Objective
+    from napari_samri.training.pairs import Pairs
     from napari_samri.training.ranks import Ranks
-    from napari_samri.training.source import BankSource, Pairs
+    from napari_samri.training.source import BankSource
+    from napari_samri.training.step import Samples
 
 _READ_AHEAD = 2
 _MIDDLE = 0.5
@@ -69,9 +71,6 @@ def mean_dice(
     Prompts are those of the objective, with the box unmoved and the point in the middle of the
     mask's pixels.
     """
-    plain = replace(
-        objective, jitter=0, p_box=1, n_steps=0, central_point=True, name=objective.name
-    )
     numbers = np.full((max(1, chosen.masks), numbers_needed(0)), _MIDDLE, np.float32)
     pieces = micro_batches(share_of(chosen.groups, ranks.rank, ranks.ranks), micro_batch)
     total = torch.zeros(2, dtype=torch.float64)
@@ -79,8 +78,7 @@ def mean_dice(
         samples = source.to_samples(read, numbers)
         if samples is None or cancel():
             continue
-        ((answer, _),) = answers(decoder, samples, plain)
-        dice = dice_of(answer > 0, samples.truth)
+        dice = dice_of(plain_answers(decoder, samples, objective), samples.truth)
         total += torch.tensor([float(dice.sum()), float(len(dice))], dtype=torch.float64)
     found, masks = ranks.sum(total.to(next(decoder.parameters()).device)).tolist()
     return found / masks if masks else float("nan")
@@ -90,3 +88,11 @@ def dice_of(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Return the Dice (N,) of masks (N, L, L), of which none of the truth is empty."""
     overlap = (predicted & truth).sum(dim=(1, 2))
     return 2 * overlap / (predicted.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)))
+
+
+@torch.no_grad()
+def plain_answers(decoder: PromptedDecoder, samples: Samples, objective: Objective) -> torch.Tensor:
+    """Return the masks (N, L, L) for an objective's first prompts, unmoved."""
+    plain = replace(objective, jitter=0, p_box=1, n_steps=0, central_point=True)
+    ((answer, _),) = answers(decoder, samples, plain)
+    return answer > 0

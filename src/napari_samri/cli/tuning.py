@@ -1,0 +1,128 @@
+"""What ``napari-samri finetune`` does beside training: embeds first, or measures a few steps."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_samri.errors import InputError
+from napari_samri.jobs.durations import duration
+from napari_samri.jobs.events import Finished, Noted, Stopped, never
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_samri.datasets import Manifest
+    from napari_samri.jobs.events import Cancel, Event
+    from napari_samri.training import TrainConfig
+    from napari_samri.training.estimate import Estimate
+
+BANK = "bank.zarr"
+_SAMPLE_SLICES = 4
+
+
+def embed_then_fit(manifest: Path, config: TrainConfig, cancel: Cancel = never) -> Iterator[Event]:
+    """Embed the slices of a manifest into the run's bank, and train on it.
+
+    Yields
+    ------
+    Event
+        Those of embedding, whose end is a note, and then those of training.
+
+    Raises
+    ------
+    InputError
+        If several processes shall train: they would all embed.
+    """
+    from napari_samri.batch import EmbedConfig, embed_bank
+    from napari_samri.training import fit
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        message = (
+            "--from-manifest embeds and trains in one process; for several, make a bank with "
+            "'napari-samri embed' first and give that."
+        )
+        raise InputError(message)
+    embedding = EmbedConfig(
+        manifest=manifest,
+        out=config.bank,
+        model=config.model,
+        family=config.family,
+        device=config.device,
+    )
+    for event in embed_bank(embedding, cancel):
+        if isinstance(event, Finished):
+            yield Noted(text=event.text)
+            break
+        yield event
+        if isinstance(event, Stopped):
+            return
+    yield from fit(config, cancel)
+
+
+def estimate_run(config: TrainConfig, manifest: Path | None, _: Cancel = never) -> Iterator[Event]:
+    """Measure how long a run will take, and tell it as the text and details of `Finished`."""
+    from napari_samri.training.estimate import estimate
+
+    yield Noted(text="measuring a few steps")
+    if manifest is None:
+        found, embedding = estimate(config), 0.0
+    else:
+        found, embedding = _of_sample(config, manifest)
+    seconds = found.seconds + embedding
+    text = f"about {duration(seconds)} for {config.epochs} epochs of {found.masks:,} masks"
+    if embedding:
+        text += f", {duration(embedding)} of it for embedding"
+    for name, value in (("memory", found.memory_bytes), ("GPU memory", found.device_bytes)):
+        if value is not None:
+            text += f"; {value / 1e9:.1f} GB of {name}"
+    details = {**found.as_dict(), "seconds": seconds, "embedding_seconds": embedding}
+    yield Finished(text=text, details=details)
+
+
+def masks_in(manifest: Manifest, split: str) -> int:
+    """Return how many masks a split of a manifest has."""
+    slices = (entry for s in manifest.studies if s.split == split for entry in s.slices)
+    return sum(len(entry.regions) for entry in slices)
+
+
+def _of_sample(config: TrainConfig, path: Path) -> tuple[Estimate, float]:
+    """Embed a few slices into a bank of their own, and estimate for all from that."""
+    from napari_samri.batch import EmbedConfig, embed_bank
+    from napari_samri.datasets import read_manifest, write_manifest
+    from napari_samri.training.estimate import Counts, estimate
+
+    manifest = read_manifest(path)
+    counts = Counts(train=masks_in(manifest, "train"), validation=masks_in(manifest, "validation"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_manifest(folder / "sample.json", _sample(manifest, path))
+        embedding = EmbedConfig(
+            manifest=folder / "sample.json",
+            out=folder / BANK,
+            model=config.model,
+            family=config.family,
+            device=config.device,
+        )
+        done = next(e for e in embed_bank(embedding) if isinstance(e, Finished)).details
+        found = estimate(replace(config, bank=folder / BANK, split_slices=False), counts)
+    return found, done["encoding_seconds"] / done["slices"] * manifest.rows
+
+
+def _sample(manifest: Manifest, path: Path) -> Manifest:
+    """Return a manifest of a few slices of one study that is trained on."""
+    from napari_samri.datasets.manifest import root_of
+
+    study = next((study for study in manifest.studies if study.split == "train"), None)
+    if study is None:
+        message = f"{path}: no labels in its training split; expected at least one."
+        raise InputError(message)
+    middle = max(0, (len(study.slices) - _SAMPLE_SLICES) // 2)
+    few = replace(study, slices=study.slices[middle : middle + _SAMPLE_SLICES])
+    datasets = tuple(
+        replace(dataset, root=str(root_of(dataset, path))) for dataset in manifest.datasets
+    )
+    return replace(manifest, datasets=datasets, studies=(few,))

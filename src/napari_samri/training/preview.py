@@ -1,0 +1,119 @@
+"""What a run makes of a few slices, for people to look at while it trains."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_samri.io.atomic import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_samri.training.run import Run
+
+PREVIEW = "preview.npz"
+MOST_SLICES = 6
+_MIDDLE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """A few slices in the low-resolution frame.
+
+    Parameters
+    ----------
+    epoch : int
+    rows : int array (N,)
+        Of the bank.
+    thumb : uint8 array (N, L, L)
+    truth, prediction : uint16 array (N, L, L)
+        Labels as they were drawn, and as the decoder answers their boxes.
+    """
+
+    epoch: int
+    rows: NDArray[np.int64]
+    thumb: NDArray[np.uint8]
+    truth: NDArray[np.uint16]
+    prediction: NDArray[np.uint16]
+
+
+def read_preview(out: Path) -> Preview | None:
+    """Return the newest preview of a run, or None if there is none that can be read."""
+    try:
+        with np.load(out / PREVIEW, allow_pickle=False) as file:
+            return Preview(
+                epoch=int(file["epoch"]),
+                rows=file["rows"],
+                thumb=file["thumb"],
+                truth=file["truth"],
+                prediction=file["prediction"],
+            )
+    except (OSError, ValueError, LookupError, zipfile.BadZipFile):
+        return None
+
+
+def save_preview(run: Run) -> None:
+    """Write what the decoder of a run makes of a few slices now: of validation, if there is any.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses; the preview before is still there.
+    """
+    chosen = _chosen(run)
+    pictures = [_answered(run, row, labels) for row, labels in chosen.items()]
+    truth, prediction = (np.stack(each) for each in zip(*pictures, strict=True))
+    arrays: dict[str, Any] = {
+        "epoch": np.int64(run.state.epoch),
+        "rows": np.array(list(chosen), np.int64),
+        "thumb": np.stack([run.bank.thumb(row) for row in chosen]),
+        "truth": truth,
+        "prediction": prediction,
+    }
+    with replacing(run.config.out / PREVIEW) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def _chosen(run: Run) -> dict[int, tuple[int, ...]]:
+    """Return labels by row, of rows that are evenly spread over the validation masks."""
+    groups = next((each.groups for each in run.validation.values() if each.groups), None)
+    found: dict[int, tuple[int, ...]] = {}
+    if groups is None:
+        for row, label in zip(run.plan.row, run.plan.label, strict=True):
+            found[int(row)] = (*found.get(int(row), ()), int(label))
+    else:
+        found = {group.row: group.labels for group in groups}
+    rows = sorted(found)
+    places = np.linspace(0, len(rows) - 1, min(MOST_SLICES, len(rows))).round().astype(int)
+    most = run.config.masks_per_slice
+    return {rows[place]: found[rows[place]][:most] for place in places}
+
+
+def _answered(
+    run: Run, row: int, labels: tuple[int, ...]
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """Return what was drawn on a row, and what the decoder answers to its boxes."""
+    from napari_samri.training.plan import Group
+    from napari_samri.training.prompts import numbers_needed
+    from napari_samri.training.validate import plain_answers
+
+    group = Group(row, labels, tuple(range(len(labels))))
+    drawn = np.asarray(run.bank.labels(row)).astype(np.uint16)
+    truth = np.where(np.isin(drawn, labels), drawn, 0).astype(np.uint16)
+    prediction = np.zeros_like(truth)
+    read = run.source.read([group])
+    places = read[-1]
+    numbers = np.full((len(labels), numbers_needed(0)), _MIDDLE, np.float32)
+    samples = run.source.to_samples(read, numbers)
+    if samples is None:
+        return truth, prediction
+    masks = plain_answers(run.optimiser.decoder, samples, run.config.objective)
+    for place, mask in zip(places, masks.cpu().numpy(), strict=True):
+        prediction[mask] = labels[place]
+    return truth, prediction
