@@ -15,6 +15,8 @@ from npe2 import PluginManifest
 import napari_samri
 from napari_samri.cli import main
 from tests.datasets.making import make_pairs
+from tests.embeddings.bank.made_up import HEADER, make_part
+from tests.embeddings.bank.made_up import manifest as made_up_rows
 
 if TYPE_CHECKING:
     from npe2 import PluginManager
@@ -40,6 +42,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npe2pm: PluginMan
     monkeypatch.chdir(tmp_path)
     nib.save(brain(), tmp_path / "brain.nii.gz")
     make_pairs(tmp_path / "knees", count=30)
+    for name in ("knees", "hearts"):
+        make_part(tmp_path / f"{name}.zarr", HEADER, made_up_rows(70, name=name))
     page = (ROOT / "docs/reference/prompt-files.md").read_text()
     (json_block,) = (body for kind, body in BLOCK.findall(page) if kind == "json")
     (tmp_path / "prompts.json").write_text(json_block)
