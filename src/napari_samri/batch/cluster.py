@@ -16,7 +16,7 @@ from napari_samri.batch.run import Clock, count_rows, seal_parts
 from napari_samri.batch.shards import Work, embed_shards
 from napari_samri.datasets import read_manifest
 from napari_samri.embeddings.bank.header import read_header
-from napari_samri.embeddings.bank.part import open_part
+from napari_samri.embeddings.bank.parts import open_part
 from napari_samri.errors import Cancelled, InputError
 from napari_samri.jobs.events import Event, Finished, Noted, Problem, Started, Stopped, never
 

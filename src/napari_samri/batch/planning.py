@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_samri.embeddings.bank.header import create_bank
-from napari_samri.embeddings.bank.part import create_part, parts_of
+from napari_samri.embeddings.bank.parts import create_part, parts_of
 from napari_samri.embeddings.bank.plan import PartPlan, slice_key, slice_place
 
 if TYPE_CHECKING:

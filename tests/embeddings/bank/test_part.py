@@ -25,7 +25,7 @@ from napari_samri.embeddings.bank import (
     parts_of,
     read_header,
 )
-from napari_samri.embeddings.bank.part import open_part
+from napari_samri.embeddings.bank.parts import open_part
 from napari_samri.embeddings.bank.shard_file import read_index
 from napari_samri.errors import InputError, StoreError
 from tests.embeddings.bank.made_up import (
@@ -170,7 +170,7 @@ def test_a_part_that_another_process_makes_first(
     bank = tmp_path / "bank"
     part = empty_part(bank)
     listing = iter([[], []])
-    monkeypatch.setattr("napari_samri.embeddings.bank.part.part_folders", lambda *_: next(listing))
+    monkeypatch.setattr("napari_samri.embeddings.bank.parts.part_folders", lambda *_: next(listing))
     assert create_part(bank, part.plan).path == part.path
     assert {path.name for path in bank.iterdir()} == {"zarr.json", "parts"}
 

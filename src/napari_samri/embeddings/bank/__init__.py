@@ -6,7 +6,8 @@ are written once and sealed. See `docs/concepts/bank.md`.
 
 from napari_samri.embeddings.bank.bank import Bank
 from napari_samri.embeddings.bank.header import BankHeader, create_bank, is_bank, read_header
-from napari_samri.embeddings.bank.part import Part, create_part, parts_of
+from napari_samri.embeddings.bank.part import Part
+from napari_samri.embeddings.bank.parts import create_part, parts_of
 from napari_samri.embeddings.bank.plan import PartPlan, slice_key
 
 __all__ = [

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_samri.embeddings.bank.header import read_header
 from napari_samri.embeddings.bank.open_files import OpenFiles
-from napari_samri.embeddings.bank.part import parts_of
+from napari_samri.embeddings.bank.parts import parts_of
 from napari_samri.embeddings.bank.quantise import from_int8
 from napari_samri.embeddings.bank.tables import joined_pairs, joined_rows
 from napari_samri.errors import InputError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_samri.datasets.rules import SPLITS
 from napari_samri.embeddings.bank.bank import Bank
-from napari_samri.embeddings.bank.part import parts_of
+from napari_samri.embeddings.bank.parts import parts_of
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from napari_samri.embeddings.bank.header import create_bank, read_header
-from napari_samri.embeddings.bank.part import PARTS, parts_of
+from napari_samri.embeddings.bank.parts import PARTS, parts_of
 from napari_samri.errors import InputError, StoreError
 from napari_samri.jobs.events import (
     Event,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from napari_samri.embeddings.bank.arrays import create_arrays
 from napari_samri.embeddings.bank.checks import Damage, shard_damage, table_damage
 from napari_samri.embeddings.bank.header import read_header
-from napari_samri.embeddings.bank.part import Part, open_part, part_folders
+from napari_samri.embeddings.bank.part import Part
+from napari_samri.embeddings.bank.parts import open_part, part_folders
 from napari_samri.errors import InputError
 from napari_samri.jobs.events import (
     Event,
