@@ -6,6 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from napari_samri.errors import StoreError
 from napari_samri.io.atomic import replacing
 
 if TYPE_CHECKING:
@@ -23,10 +24,20 @@ _WIDTH, _HEIGHT = 8.0, 3.2  # inches
 
 
 def add_point(out: Path, point: Measured) -> None:
-    """Append an epoch to a run's curves."""
+    """Append an epoch to a run's curves.
+
+    Raises
+    ------
+    StoreError
+        If the disk refuses.
+    """
     values = {name: value for name, value in point.values.items() if math.isfinite(value)}
-    with (out / CURVES).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"epoch": point.at, **values}) + "\n")
+    try:
+        with (out / CURVES).open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"epoch": point.at, **values}) + "\n")
+    except OSError as error:
+        message = f"{out / CURVES}: cannot be written ({error.strerror or error}). Make room."
+        raise StoreError(message) from error
 
 
 def read_curves(out: Path) -> list[dict[str, float]]:
@@ -48,16 +59,18 @@ def read_curves(out: Path) -> list[dict[str, float]]:
     return [points[epoch] for epoch in sorted(points)]
 
 
-def draw_curves(figure: Figure, points: Sequence[Mapping[str, float]]) -> None:
-    """Draw the loss on the left of a figure, and Dice by split on the right."""
+def draw_curves(
+    figure: Figure, points: Sequence[Mapping[str, float]], *, stacked: bool = False
+) -> None:
+    """Draw the loss on the left of a figure, or at its top, and Dice by split beside it."""
     figure.clear()
-    left, right = figure.subplots(1, 2)
+    left, right = figure.subplots(2, 1, sharex=True) if stacked else figure.subplots(1, 2)
     names = dict.fromkeys(name for point in points for name in point if name != "epoch")
     for name in names:
         known = [(point["epoch"], point[name]) for point in points if name in point]
         axes: Any = left if name == LOSS else right
         axes.plot(*zip(*known, strict=True), marker=".", label=name)
-    left.set(title="training loss", xlabel="epoch")
+    left.set(title="training loss", xlabel="" if stacked else "epoch")
     right.set(title="Dice", xlabel="epoch")
     for axes in (left, right):
         axes.grid(alpha=0.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from napari_samri.training.ranks import Ranks
 
 LOCK = "run.lock"
+SHOW_SECONDS = 5.0
 
 
 def fit(config: TrainConfig, cancel: Cancel = never) -> Iterator[Event]:
@@ -129,12 +131,14 @@ def _epochs(run: Run) -> Iterator[Event]:
             yield from run.told()
         if run.stopping:
             run.save()
+            _show(run)
             yield Stopped(text=f"{config.out}: stopped in epoch {state.epoch + 1}; {_best(run)}")
             return
         yield from _end_epoch(run)
         if config.patience and state.epoch - state.best_epoch >= config.patience:
             yield Noted(text=f"no better validation in {config.patience} epochs: training ends")
             break
+    _show(run)
     yield Finished(
         text=f"{config.out}: {state.epoch} epochs; {_best(run)}",
         details={"epochs": state.epoch, "best": dict(state.best), "seconds": run.seconds},
@@ -167,10 +171,17 @@ def _note_curve(run: Run, point: Measured) -> Iterator[Event]:
     point = Measured(at=point.at, values=values)
     if run.ranks.first:
         add_point(run.config.out, point)
-        save_picture(run.config.out)
-        if not run.state.epoch % run.config.validate_every:
-            save_preview(run)
+        if time.monotonic() - run.shown > SHOW_SECONDS:
+            _show(run)
     yield point
+
+
+def _show(run: Run) -> None:
+    """Write what people look at: short epochs shall not wait for each of their pictures."""
+    run.shown = time.monotonic()
+    if run.ranks.first:
+        save_picture(run.config.out)
+        save_preview(run)
 
 
 def _best(run: Run) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,8 @@ class Run:
         Whether somebody has asked any rank to stop.
     micro_batch : int
         Masks at once; halved when memory runs out.
+    shown : float
+        When curves and preview were last drawn, on the clock of `time.monotonic`.
     """
 
     config: TrainConfig
@@ -64,6 +67,7 @@ class Run:
     micro_batch: int = 0
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    shown: float = -math.inf
     _trained: int = 0
     _saved: float = field(default_factory=time.monotonic)
 
