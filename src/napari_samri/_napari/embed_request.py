@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from numpy.typing import NDArray
 
-    from napari_samri.datasets import Manifest
+    from napari_samri.datasets import Manifest, Rules
     from napari_samri.geometry import Plane, Volume
     from napari_samri.jobs.events import Cancel, Progressed
 
@@ -158,7 +158,7 @@ def suggested_bank(source: Path | LayerPair | None) -> Path | None:
     """Return a place for a bank beside its source."""
     if isinstance(source, LayerPair):
         file = source.image.grid.path
-        return (file.parent if file else Path.home()) / f"{_slug(source.name)}{BANK_SUFFIX}"
+        return (file.parent if file else Path.home()) / f"{slug(source.name)}{BANK_SUFFIX}"
     if source is None or not source.name or not source.exists():
         return None
     return source.with_suffix(BANK_SUFFIX) if source.is_file() else Path(f"{source}{BANK_SUFFIX}")
@@ -255,15 +255,29 @@ def ready_manifest(
     _check_replaceable(path)
     if isinstance(source, LayerPair):
         source = write_pair(request.out.with_name(f"{request.out.stem}_layers"), source)
-    manifest, notes = yield from _prepared(source, cancel)
+    manifest, notes = yield from prepared(source, cancel)
     write_manifest(path, manifest)
     return path, (*manifest.problems, *notes)
 
 
-def _prepared(
-    source: Path, cancel: Cancel
+def prepared(
+    source: Path, cancel: Cancel, rules: Rules | None = None
 ) -> Generator[Progressed, None, tuple[Manifest, tuple[str, ...]]]:
-    steps = prepare_steps(source)
+    """Prepare a data set; return its manifest, and notes on it.
+
+    Yields
+    ------
+    Progressed
+        After each study that was read.
+
+    Raises
+    ------
+    Cancelled
+        If `cancel` says so.
+    InputError
+        If nothing can be used.
+    """
+    steps = prepare_steps(source, rules)
     notes: list[str] = []
     while True:
         # Step by step: what another part of the viewer warns of in between is none of ours.
@@ -289,7 +303,7 @@ def write_pair(folder: Path, pair: LayerPair) -> Path:
     make_folder(folder)
     volume = pair.image
     # Two images of one name are two studies; one image with other labels is the same study.
-    name = f"{_slug(pair.name)}-{image_identity(volume)[:8]}"
+    name = f"{slug(pair.name)}-{image_identity(volume)[:8]}"
     if volume.grid.path is None and not volume.grid.header:
         volume = in_radiological_order(volume)
     save_image(folder / f"{name}_img.nii.gz", volume)
@@ -328,6 +342,6 @@ def _check_replaceable(path: Path) -> None:
             raise InputError(message) from error
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """Return a name for files: letters, digits, dots and dashes."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "image"

@@ -120,9 +120,13 @@ class Run:
             with suppress(StoreError):
                 job.forget()
 
+    def tally(self) -> Tally:
+        """Return what sums up its events."""
+        return Tally(self)
+
     def follow(self, stop: Cancel = never) -> Iterator[Status | None]:
         """Yield how far it is whenever that changes, else None, until all its processes ended."""
-        tally = Tally(self)
+        tally = self.tally()
         watches = [Watch(job) for job in self.jobs]
         while not stop():
             events = [(n, event) for n, watch in enumerate(watches) for event in watch.look()]
@@ -139,8 +143,8 @@ class Tally:
 
     def __init__(self, run: Run) -> None:
         count = len(run.jobs)
-        self._note = run.title
-        self._at: list[Started | Progressed | None] = [None] * count
+        self.note = run.title
+        self.at: list[Started | Progressed | None] = [None] * count
         self._ends: list[Finished | Stopped | Failed | None] = [None] * count
         details = run.jobs[0].details
         # A dict, since several jobs may tell of the same problem.
@@ -151,40 +155,41 @@ class Tally:
         """Add an event of the job of this number."""
         match event:
             case Started() | Progressed():
-                self._at[number] = event
+                self.at[number] = event
             case Finished() | Stopped() | Failed():
                 self._ends[number] = event
             case Problem():
                 self._problems[self._named(event.text)] = None
             case Noted():
-                self._note = self._named(event.text)
+                self.note = self._named(event.text)
 
     @property
     def status(self) -> Status:
         """How far the run is."""
-        at = [each for each in self._at if each is not None]
+        at = [each for each in self.at if each is not None]
         # Until all have said how much there is, nobody knows.
-        total = sum(each.total for each in at) if len(at) == len(self._at) else 0
+        total = sum(each.total for each in at) if len(at) == len(self.at) else 0
         done = sum(each.done for each in at)
         problems = tuple(self._problems)
         if any(end is None for end in self._ends):
-            text = self._progress(done, total)
+            text = self.progress(done, total)
             return Status(phase="running", text=text, done=done, total=total, problems=problems)
-        phase, text = self._outcome()
+        phase, text = self.outcome()
         return Status(phase=phase, text=text, done=done, total=total, problems=problems)
 
-    def _progress(self, done: int, total: int) -> str:
+    def progress(self, done: int, total: int) -> str:
+        """Say how far a run is that goes on."""
         if not total:
-            return self._note
+            return self.note
         left = [
             event.seconds_left
-            for event, end in zip(self._at, self._ends, strict=True)
+            for event, end in zip(self.at, self._ends, strict=True)
             if end is None and isinstance(event, Progressed) and event.seconds_left is not None
         ]
         text = f"{done:,} of {total:,} slices"
         return f"{text}, {duration(max(left))} left" if left else text
 
-    def _outcome(self) -> tuple[Phase, str]:
+    def outcome(self) -> tuple[Phase, str]:
         """Return how it ended: what went worst counts."""
         kinds: tuple[tuple[type, Phase], ...] = (
             (Failed, "failed"),
@@ -254,8 +259,8 @@ def find_runs() -> list[Run]:
     """Return all runs that left a trace, newest first."""
     groups: dict[str, list[Job]] = {}
     for job in list_jobs():
-        if key := job.details.get(RUN_KEY):
-            groups.setdefault(str(key), []).append(job)
+        if run := job.details.get(RUN_KEY):
+            groups.setdefault(str(run), []).append(job)
     return [Run(sorted(jobs, key=_number)) for jobs in groups.values()]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -76,6 +76,11 @@ def split_pairs(bank: Bank, *, split_slices: bool = False) -> dict[str, Pairs]:
     return pairs
 
 
+def is_held_out(place: Any, count: int) -> Any:
+    """Tell whether the slices at some places among the `count` labelled ones are held out."""
+    return place // max(1, count // _BLOCKS_OF_A_VOLUME) % _EVERY == _FIRST
+
+
 def _held_out_rows(bank: Bank, pairs: Pairs) -> NDArray[np.int64]:
     rows = np.unique(pairs.row)
     volume, place = bank.rows["volume"][rows], bank.rows["slice"][rows]
@@ -83,6 +88,5 @@ def _held_out_rows(bank: Bank, pairs: Pairs) -> NDArray[np.int64]:
     for number in np.unique(volume):
         own = rows[volume == number]
         own = own[np.argsort(place[volume == number], kind="stable")]
-        blocks = np.arange(len(own)) // max(1, len(own) // _BLOCKS_OF_A_VOLUME)
-        held_out.append(own[blocks % _EVERY == _FIRST])
+        held_out.append(own[is_held_out(np.arange(len(own)), len(own))])
     return np.concatenate(held_out) if held_out else rows
