@@ -19,7 +19,7 @@ from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.geometry import Plane
 from napari_samri.jobs.events import Finished, Problem, Progressed, Started, Stopped
 from tests.batch.making import digests, make_data, make_manifest, make_study
-from tests.tiny import install_tiny, random_tiny
+from tests.tiny import install_tiny, random_tiny, tiny_tensors, with_other_decoder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -184,6 +184,27 @@ def test_a_bank_of_another_encoder_is_refused_by_name(
     with pytest.raises(InputError, match="already a bank with quantisation float16"):
         run(manifest, whole, quantisation="int8")
     assert digests(whole) == before
+
+
+def test_one_bank_serves_all_models_with_one_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_tiny(monkeypatch)
+    manifest, out = make_data(tmp_path / "data", 1), tmp_path / "bank.zarr"
+    tensors = tiny_tensors()
+    sam, samri = tmp_path / "sam.pth", tmp_path / "samri.pth"
+    torch.save(tensors, sam)
+    torch.save(with_other_decoder(tensors), samri)
+    assert run(manifest, out, model=str(sam))[1].total == 8
+    before = digests(out)
+    assert not any(isinstance(event, Progressed) for event in run(manifest, out, model=str(samri)))
+    assert digests(out) == before
+    model = load_predictor(samri, "cpu", EmbeddingCache())
+    bank = Bank(out)
+    study, entry = bank.slice_of(0)
+    volume = load_volume(manifest.parent / study.image)
+    embedding = model.embed(Plane(study.axis, entry.index).extract(volume))
+    np.testing.assert_array_equal(bank.embedding(0), embedding.tensor.astype(np.float16))
 
 
 def test_a_full_disk_stops_the_run_and_leaves_it_resumable(
