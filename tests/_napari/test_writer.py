@@ -14,7 +14,7 @@ from napari_samri._napari.reader import get_reader
 from napari_samri._napari.writer import reference_to_save_on, write_labels
 from napari_samri.errors import InputError, SamriError, StoreError
 from napari_samri.geometry import Grid
-from napari_samri.io.labels import _GEOMETRY
+from napari_samri.io.labels import GEOMETRY
 from tests._napari.conftest import made_up
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def read(path: Path) -> tuple[np.ndarray, dict[str, Any]]:
 
 def assert_same(written: Path, source: Path) -> None:
     new, old = nib.load(written), nib.load(source)
-    for name in _GEOMETRY:
+    for name in GEOMETRY:
         assert new.header[name].tobytes() == old.header[name].tobytes(), name
     assert new.shape == old.shape
     np.testing.assert_array_equal(new.affine, old.affine)
