@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Event, Thread
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -36,58 +34,15 @@ from napari_samri.geometry import Plane
 from napari_samri.io import load_volume
 from napari_samri.jobs.detached import Job, start_job
 from napari_samri.jobs.events import Failed, Finished, Noted, Problem, Progressed, Started, Stopped
+from tests._napari.hands import PATIENCE, Hand
 from tests.batch.making import make_data, make_study
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120
-
-
-class Hand:
-    """Stands in for the window: generators run on threads, what they yield is taken by `pump`."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self.threads: list[Thread] = []
-
-    def relay(
-        self,
-        steps: Callable[[], Iterator[Any]],
-        took: Callable[[Any], None],
-        failed: Callable[[Exception], None],
-    ) -> Callable[[], None]:
-        ended = Event()
-
-        def work() -> None:
-            items = steps()
-            try:
-                for item in items:
-                    if ended.is_set():
-                        break
-                    self._queue.put(partial(took, item))
-            except Exception as error:  # noqa: BLE001  # it is passed on
-                self._queue.put(partial(failed, error))
-            finally:
-                items.close()  # type: ignore[attr-defined]
-
-        self.threads.append(Thread(target=work))
-        self.threads[-1].start()
-        return ended.set
-
-    def pump(self) -> None:
-        while not self._queue.empty():
-            self._queue.get()()
-
-    def until(self, holds: Callable[[], Any]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not holds():
-            assert time.monotonic() < end, "waited in vain"
-            self.pump()
-            time.sleep(0.01)
 
 
 @pytest.fixture

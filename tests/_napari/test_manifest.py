@@ -115,6 +115,7 @@ def test_napari_makes_settings_of_it() -> None:
 WIDGETS = {
     "napari-samri.segment": ("Segment", "SegmentWidget"),
     "napari-samri.embed": ("Embed", "EmbedWidget"),
+    "napari-samri.finetune": ("Fine-tune", "FinetuneWidget"),
 }
 
 

@@ -193,12 +193,12 @@ def suggested_run(source: Path | LayerPair) -> Path:
     return path
 
 
-def suggested_numbers(facts: Facts | None) -> dict[str, Any]:
-    """Return what a run of so many masks begins with: epochs, batch, and so on."""
+def suggested_numbers(facts: Facts | None, *, few: bool) -> dict[str, Any]:
+    """Return what a run begins with, on few masks or on many: epochs, batch, and so on."""
     from napari_samri.training.config import TrainConfig, small_data
 
     config = TrainConfig(bank=Path(), out=Path(), objective=find_objective("samri-bp"))
-    if facts is None or facts.few:
+    if few:
         config = small_data(config, facts.train if facts else FEW_MASKS)
     names = ("epochs", "batch", "quota", "learning_rate", "patience")
     return {name: getattr(config, name) for name in names}

@@ -16,6 +16,7 @@ from napari_samri._napari.annotation import annotations_of
 from napari_samri._napari.canvas import labels_drawn_on, new_labels
 from napari_samri._napari.connections import Connections
 from napari_samri._napari.layers import is_usable, volume_name
+from napari_samri._napari.model_choice import model_chosen
 from napari_samri._napari.preferences import current_settings
 from napari_samri._napari.reader import layer_data, source_of
 from napari_samri._qt.image_panel import ImagePanel
@@ -145,6 +146,7 @@ class SegmentWidget(QScrollArea):
         for name in ("inserted", "removed"):
             event = getattr(self.viewer.layers.events, name)
             self._with_viewer.add(event, lambda *_: self._later.start())
+        self._with_viewer.add(model_chosen, self._hear_of_choice)
         self.destroyed.connect(partial(_let_go, self.__dict__))
 
     def _opened(self, image: Image, labels: Labels | None) -> Annotation | None:
@@ -173,6 +175,12 @@ class SegmentWidget(QScrollArea):
         if self.annotation is not None:
             device, memory_mb = self.settings.device, self.settings.memory_mb
             self.annotation.use_model(model, device=device, memory_mb=memory_mb)
+
+    def _hear_of_choice(self, viewer: Any, model: str) -> None:
+        """Show a model that was chosen elsewhere; what is annotated uses it already."""
+        if viewer is self.viewer:
+            self.settings = replace(self.settings, model=model)
+            self.models.show_model(model)
 
     def _use_labels(self, labels: Labels | None) -> None:
         annotation = self.annotation

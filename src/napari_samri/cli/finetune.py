@@ -143,11 +143,12 @@ def _masks(options: argparse.Namespace) -> int:
     if options.from_manifest is not None:
         from napari_samri.datasets import read_manifest
 
-        return masks_in(read_manifest(options.from_manifest), "train")
+        manifest = read_manifest(options.from_manifest)
+        return masks_in(manifest, split_slices=options.split_slices)["train"]
     from napari_samri.embeddings.bank import Bank
-    from napari_samri.training.pairs import pairs_of
+    from napari_samri.training.pairs import split_pairs
 
-    return len(pairs_of(Bank(options.bank), "train"))
+    return len(split_pairs(Bank(options.bank), split_slices=options.split_slices)["train"])
 
 
 def _write_sbatch(options: argparse.Namespace, config: TrainConfig) -> None:

@@ -83,10 +83,23 @@ def estimate_run(config: TrainConfig, manifest: Path | None, _: Cancel = never) 
     yield Finished(text=text, details=details)
 
 
-def masks_in(manifest: Manifest, split: str) -> int:
-    """Return how many masks a split of a manifest has."""
-    slices = (entry for s in manifest.studies if s.split == split for entry in s.slices)
-    return sum(len(entry.regions) for entry in slices)
+def masks_in(manifest: Manifest, *, split_slices: bool) -> dict[str, int]:
+    """Return how many masks of a manifest are trained and validated on, as `split_pairs` does."""
+    from napari_samri.training.pairs import is_held_out
+
+    counts = {"train": 0, "validation": 0}
+    for study in manifest.studies:
+        if study.split in counts:
+            counts[study.split] += sum(len(entry.regions) for entry in study.slices)
+    if not split_slices or counts["validation"]:
+        return counts
+    for study in manifest.studies:
+        if study.split == "train":
+            for place, entry in enumerate(study.slices):
+                if is_held_out(place, len(study.slices)):
+                    counts["train"] -= len(entry.regions)
+                    counts["validation"] += len(entry.regions)
+    return counts
 
 
 def _of_sample(config: TrainConfig, path: Path) -> tuple[Estimate, float]:
@@ -96,7 +109,7 @@ def _of_sample(config: TrainConfig, path: Path) -> tuple[Estimate, float]:
     from napari_samri.training.estimate import Counts, estimate
 
     manifest = read_manifest(path)
-    counts = Counts(train=masks_in(manifest, "train"), validation=masks_in(manifest, "validation"))
+    counts = Counts(**masks_in(manifest, split_slices=config.split_slices))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_manifest(folder / "sample.json", _sample(manifest, path))

@@ -74,6 +74,7 @@ def draw_curves(
     right.set(title="Dice", xlabel="epoch")
     for axes in (left, right):
         axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
     figure.tight_layout()

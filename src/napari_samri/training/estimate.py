@@ -15,9 +15,10 @@ import torch
 from napari_samri.jobs.events import never
 from napari_samri.sam.device import resolve_device
 from napari_samri.training.loop import make_run
-from napari_samri.training.plan import micro_batches
+from napari_samri.training.plan import Group, micro_batches
 from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.ranks import Ranks
+from napari_samri.training.validate import ValidationSet
 
 if TYPE_CHECKING:
     from napari_samri.training.config import TrainConfig
@@ -118,16 +119,16 @@ def _seconds_per_mask(run: Run) -> float:
 
 
 def _seconds_per_answer(run: Run) -> float:
-    """Time validation, on a few masks."""
-    chosen = next((each for each in run.validation.values() if each.groups), None)
-    if chosen is None:
-        return 0.0
-    few = replace(chosen, groups=chosen.groups[:_STEPS])
-    only = replace(run, validation={"validation": few})
+    """Time validation, on a few masks, whose split does not matter for that."""
+    groups = [
+        Group(group.row, group.labels, tuple(range(len(group.labels))))
+        for group in run.plan.batches(0)[0][:_STEPS]
+    ]
+    masks = sum(len(group.labels) for group in groups)
+    only = replace(run, validation={"validation": ValidationSet(groups, masks)})
     begin = time.perf_counter()
     only.validated()
-    masks = sum(len(group.labels) for group in few.groups)
-    return (time.perf_counter() - begin) / max(1, masks)
+    return (time.perf_counter() - begin) / masks
 
 
 def _peak_memory() -> int | None:

@@ -46,7 +46,7 @@ class Preview:
 def read_preview(out: Path) -> Preview | None:
     """Return the newest preview of a run, or None if there is none that can be read."""
     try:
-        with np.load(out / PREVIEW, allow_pickle=False) as file:
+        with (out / PREVIEW).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return Preview(
                 epoch=int(file["epoch"]),
                 rows=file["rows"],

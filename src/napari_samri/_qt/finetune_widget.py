@@ -1,0 +1,183 @@
+"""The Fine-tune widget: a decoder trained on one's own labels, and used at once."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import napari
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+
+from napari_samri._napari.embed_request import layer_pair
+from napari_samri._napari.model_choice import use_model_in
+from napari_samri._napari.preview_layers import PreviewLayers
+from napari_samri._napari.tune_request import (
+    TuneRequest,
+    existing_bank,
+    facts_of,
+    run_folder,
+    suggested_run,
+)
+from napari_samri._napari.tune_run import TuneStatus
+from napari_samri._napari.tuning_job import TuningJob
+from napari_samri._qt.curves_plot import CurvesPlot
+from napari_samri._qt.finetune_form import FinetuneForm
+from napari_samri._qt.finetune_progress import FinetuneProgress
+from napari_samri._qt.job_progress import button
+from napari_samri._qt.job_widget import JobWidget
+from napari_samri._qt.relay import relay_steps, run_elsewhere
+from napari_samri.errors import SamriError
+from napari_samri.zoo import add_tuned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_samri._napari.embed_request import LayerPair
+    from napari_samri._napari.embed_run import Status
+    from napari_samri._napari.tune_request import Facts
+    from napari_samri._qt.finetune_form import Choices
+    from napari_samri.zoo import ModelSpec
+
+_LOOK_MILLISECONDS = 300
+
+
+class FinetuneWidget(JobWidget):
+    """Trains the mask decoder on a bank, or on an image and labels that are open.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+    """
+
+    job: TuningJob
+    form: FinetuneForm
+    progress: FinetuneProgress
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
+        super().__init__(napari_viewer)
+        self.form = FinetuneForm(self.settings.device, self.settings.keep_running)
+        self.progress = FinetuneProgress()
+        self.plot = CurvesPlot(self.viewer.theme)
+        self.use = button("Use it now", "List the best decoder so far, and segment with it")
+        self.look = button("Show masks", "The masks of a few slices, which follow the training")
+        self.job = TuningJob(relay_steps, keep=self.settings.keep_running)
+        self._preview: PreviewLayers | None = None
+        self._asked = 0  # only the answer about the newest source counts
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_LOOK_MILLISECONDS)
+        self.stack((self.models, self.form, self.progress, _row(self.use, self.look), self.plot))
+        self.wire()
+        self._wire_own()
+        self.begin()
+
+    # Intents
+
+    def train(self) -> None:
+        """Train as the form says."""
+        self._attempt(lambda: self.job.start(self._request()))
+
+    def estimate(self) -> None:
+        """Measure how long that will take."""
+        self._attempt(lambda: self.job.start(self._request(only_estimate=True)))
+
+    def use_it(self) -> None:
+        """Make the best decoder a known model, and let the viewer segment with it."""
+        if self.job.best is not None:
+            run_elsewhere(partial(add_tuned, self.job.best), self._use_tuned, self._tell)
+
+    def show_masks(self) -> None:
+        """Show what is made of a few slices: here, or if there is something else, apart."""
+        preview = self.job.preview
+        if preview is None:
+            return
+        if self._preview is None or not self._preview.shown:
+            others = len(self.viewer.layers)
+            viewer = napari.Viewer(title="SAMRI") if others else self.viewer
+            self._preview = PreviewLayers(viewer)
+        self._preview.show(preview)
+
+    # Inside
+
+    def _wire_own(self) -> None:
+        self.progress.train_clicked.connect(self.train)
+        self.progress.estimate_clicked.connect(self.estimate)
+        self.progress.cancel_clicked.connect(self.job.cancel)
+        self.use.clicked.connect(self.use_it)
+        self.look.clicked.connect(self.show_masks)
+        self.form.source_changed.connect(self._soon.start)
+        self._soon.timeout.connect(self._look_at_source)
+        theme = self.viewer.events.theme
+        self._connections.add(theme, lambda *_: self.plot.show_theme(self.viewer.theme))
+
+    def _request(self, *, only_estimate: bool = False) -> TuneRequest:
+        choices = self.form.choices
+        return TuneRequest(
+            source=_source(choices),
+            out=run_folder(choices.out),
+            model=self.model,
+            device=choices.device,
+            objective=choices.objective,
+            only_estimate=only_estimate,
+            **choices.numbers,
+        )
+
+    def _look_at_source(self) -> None:
+        """Find out what there is to train on, off the window's thread."""
+        self._asked += 1
+        asked = self._asked
+        try:
+            source = _source(self.form.choices)
+        except SamriError:  # not all is chosen yet
+            self.form.show_facts(None)
+            return
+        self.form.suggest(suggested_run(source))
+        run_elsewhere(
+            partial(facts_of, source),
+            partial(self._show_facts, asked),
+            partial(self._show_no_facts, asked),
+        )
+
+    def _show_facts(self, asked: int, facts: Facts) -> None:
+        if asked == self._asked and not self.job.status.busy:
+            self.form.show_facts(facts)
+
+    def _show_no_facts(self, asked: int, error: Exception) -> None:
+        if not isinstance(error, SamriError):
+            raise error
+        if asked == self._asked:
+            self.form.show_facts(None, str(error))
+
+    def _show(self, status: Status) -> None:
+        super()._show(status)
+        self.progress.show_status(status)
+        self.plot.show_points(status.points if isinstance(status, TuneStatus) else ())
+        self.use.setEnabled(self.job.best is not None)
+        self.look.setEnabled(self.job.preview is not None)
+        preview = self.job.preview
+        if preview is not None and self._preview is not None:
+            self._preview.update(preview)
+
+    def _use_tuned(self, spec: ModelSpec) -> None:
+        use_model_in(self.viewer, spec.id)
+        self.progress.show_note(f"In use: {spec.title}. Every list of models has it now.")
+
+    def _show_layers(self) -> None:
+        super()._show_layers()
+        self._soon.start()
+
+
+def _source(choices: Choices) -> Path | LayerPair:
+    if choices.source == "bank":
+        return existing_bank(choices.bank)
+    return layer_pair(choices.image, choices.labels)
+
+
+def _row(*buttons: Any) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for each in buttons:
+        layout.addWidget(each)
+    return row
