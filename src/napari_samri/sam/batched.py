@@ -1,7 +1,7 @@
 """SAM's mask decoder for several images at once, each with the same number of prompts.
 
 The library's own `MaskDecoder.forward` takes one image per call. Training needs many: these
-functions run the decoder's own submodules over a batch and give the same numbers.
+functions run the decoder's own weights over a batch and give the same numbers.
 
 Shapes: B images, P prompts each, N prompt tokens, M masks; C channels on an (h, w) grid.
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+
+from napari_samri.sam.few_tokens import masks_of, two_way
 
 if TYPE_CHECKING:
     from segment_anything.modeling import MaskDecoder
@@ -48,17 +50,15 @@ def decode_batch(
     tokens = _tokens(decoder, sparse)
     if image is None:
         image = torch.arange(prompts, device=dense.device) // (prompts // embeddings.shape[0])
-    source = embeddings[image] + dense
-    position = image_pe.expand(prompts, -1, -1, -1)
-    answers, pixels = decoder.transformer(source, position, tokens)
+    source = (embeddings[image] + dense).flatten(2).transpose(1, 2)
+    position = image_pe.flatten(2).transpose(1, 2)
+    answers, pixels = two_way(decoder.transformer, source, position, tokens)
     count = decoder.num_mask_tokens
-    pixels = pixels.transpose(1, 2).reshape(source.shape)
-    upscaled = decoder.output_upscaling(pixels)
     weights = torch.stack(
         [mlp(answers[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
         dim=1,
     )
-    logits = (weights @ upscaled.flatten(2)).unflatten(-1, upscaled.shape[-2:])
+    logits = masks_of(decoder.output_upscaling, pixels, weights, embeddings.shape[-1])
     scores = decoder.iou_prediction_head(answers[:, 0])
     return logits[:, :count], scores
 

@@ -1,0 +1,135 @@
+"""SAM's mask decoder with its products re-associated: the same numbers, in less time.
+
+A handful of tokens attend to thousands of pixels and back. The library projects all pixels first;
+here the tokens are carried over to the pixels' own space, where they are few, and only they are
+projected. Softmax does not see a constant added to all logits of a query, so the bias of the keys
+falls away where pixels are the keys. The transposed convolutions, whose kernels do not overlap,
+are matrix products over pixels in blocks, put in order at the very end, for the masks alone.
+
+Shapes: N prompts, T tokens, P pixels, H heads of d channels each, C channels.
+
+References
+----------
+Vaswani et al., Attention is all you need, 2017, https://doi.org/10.48550/arXiv.1706.03762
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import TwoWayTransformer
+    from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock
+
+
+def two_way(
+    transformer: TwoWayTransformer,
+    pixels: torch.Tensor,
+    position: torch.Tensor,
+    tokens: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what SAM's two-way transformer makes of tokens (N, T, C) and pixels (N, P, C).
+
+    `position` (1, P, C) is the pixels' positional encoding.
+    """
+    queries = tokens
+    for layer in transformer.layers:
+        queries, pixels = _block(layer, queries, pixels, tokens, position)
+    final = transformer.final_attn_token_to_image
+    queries = queries + tokens_to_pixels(final, queries + tokens, pixels + position, pixels)
+    return transformer.norm_final_attn(queries), pixels
+
+
+def _block(
+    layer: TwoWayAttentionBlock,
+    queries: torch.Tensor,
+    pixels: torch.Tensor,
+    tokens: torch.Tensor,
+    position: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if layer.skip_first_layer_pe:
+        queries = layer.self_attn(q=queries, k=queries, v=queries)
+    else:
+        placed = queries + tokens
+        queries = queries + layer.self_attn(q=placed, k=placed, v=queries)
+    queries = layer.norm1(queries)
+    placed = pixels + position
+    seen = tokens_to_pixels(layer.cross_attn_token_to_image, queries + tokens, placed, pixels)
+    queries = layer.norm2(queries + seen)
+    queries = layer.norm3(queries + layer.mlp(queries))
+    answer = pixels_to_tokens(layer.cross_attn_image_to_token, placed, queries + tokens, queries)
+    return queries, layer.norm4(pixels + answer)
+
+
+def tokens_to_pixels(
+    attention: Attention, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+) -> torch.Tensor:
+    """Return what tokens (N, T, C) take from pixels: keys and values (N, P, C)."""
+    heads, count = attention.num_heads, queries.shape[1]
+    asked = _heads(attention.q_proj(queries), heads)  # (N, H, T, d)
+    width = asked.shape[-1]
+    # q (W k) = (q W) k
+    carried = asked @ attention.k_proj.weight.unflatten(0, (heads, width))  # (N, H, T, C)
+    logits = carried.flatten(1, 2) @ keys.transpose(1, 2) / math.sqrt(width)
+    taken = (torch.softmax(logits, dim=-1) @ values).unflatten(1, (heads, count))
+    # Shares sum to one, so the values' bias comes through whole.
+    weight = attention.v_proj.weight.unflatten(0, (heads, width)).transpose(1, 2)
+    found = (taken @ weight).transpose(1, 2).flatten(2) + attention.v_proj.bias
+    return attention.out_proj(found)
+
+
+def pixels_to_tokens(
+    attention: Attention, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+) -> torch.Tensor:
+    """Return what pixels (N, P, C) take from tokens: keys and values (N, T, C)."""
+    heads, count = attention.num_heads, keys.shape[1]
+    offered = _heads(attention.k_proj(keys), heads)  # (N, H, T, d)
+    width = offered.shape[-1]
+    carried = offered @ attention.q_proj.weight.unflatten(0, (heads, width))
+    bias = (offered @ attention.q_proj.bias.unflatten(0, (heads, width, 1))).flatten(1)
+    logits = torch.baddbmm(bias[:, None], queries, carried.flatten(1, 2).transpose(1, 2))
+    shares = torch.softmax(logits.unflatten(2, (heads, count)) / math.sqrt(width), dim=-1)
+    given = _heads(attention.v_proj(values), heads)
+    weight = attention.out_proj.weight.unflatten(1, (heads, width)).permute(1, 2, 0)
+    carried_out = (given @ weight).flatten(1, 2)  # (N, H T, C)
+    return shares.flatten(2) @ carried_out + attention.out_proj.bias
+
+
+def masks_of(
+    upscaling: Any, pixels: torch.Tensor, weights: torch.Tensor, side: int
+) -> torch.Tensor:
+    """Return the logits (N, M, 4 side, 4 side) of pixels (N, side * side, C).
+
+    Parameters
+    ----------
+    upscaling : torch.nn.Sequential
+        SAM's `output_upscaling`.
+    pixels : tensor (N, side * side, C)
+    weights : tensor (N, M, C / 8)
+        Of the masks, from the hyper-networks.
+    side : int
+    """
+    first, norm, activate, second, activate_again = upscaling
+    wide = _spread(first, pixels)  # (N, P, 4, C / 4)
+    wide = F.layer_norm(wide, wide.shape[-1:], norm.weight, norm.bias, norm.eps)
+    wider = activate_again(_spread(second, activate(wide)))  # (N, P, 4, 4, C / 8)
+    logits = wider.flatten(1, 3) @ weights.transpose(1, 2)  # (N, 16 P, M)
+    # row, column, then twice which row and column of a block of two by two
+    blocks = logits.view(len(logits), side, side, 2, 2, 2, 2, -1)
+    return blocks.permute(0, 7, 1, 3, 5, 2, 4, 6).reshape(len(logits), -1, 4 * side, 4 * side)
+
+
+def _spread(convolution: torch.nn.ConvTranspose2d, pixels: torch.Tensor) -> torch.Tensor:
+    """Return the block of two by two pixels that each pixel (..., C) becomes: (..., 4, C')."""
+    weight = convolution.weight.permute(0, 2, 3, 1)  # (C, 2, 2, C')
+    blocks = pixels @ weight.flatten(1)
+    return blocks.unflatten(-1, (4, weight.shape[-1])) + convolution.bias
+
+
+def _heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:
+    """Split channels into heads: (N, T, H d) -> (N, H, T, d)."""
+    return tokens.unflatten(2, (heads, -1)).transpose(1, 2)
