@@ -1,0 +1,269 @@
+"""Fine-tuning as a person does it: labels in the viewer, a real window, a better mask."""
+
+from __future__ import annotations
+
+import gc
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests.halves import box_of, dice, half_discs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.gui.conftest import Person
+
+pytestmark = [
+    pytest.mark.gui,
+    pytest.mark.slow,
+    # Of napari and its own dependencies, which we cannot mend.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+EPOCHS = 12
+HELD_OUT = 7  # is validated on, not trained on
+
+
+class Trainer:
+    """Somebody with the Fine-tune widget beside the Segment widget."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.viewer = person.viewer
+        self.open_widget()
+
+    def open_widget(self) -> None:
+        from napari_samri._qt.finetune_widget import FinetuneWidget
+
+        self.widget = FinetuneWidget(self.viewer)
+        self.viewer.window.add_dock_widget(self.widget, name="Fine-tune", area="right", tabify=True)
+        self.widget.show()
+        self.person.rest()
+
+    @property
+    def status(self) -> Any:
+        return self.widget.job.status
+
+    @property
+    def form(self) -> Any:
+        return self.widget.form
+
+    def press(self, button: Any) -> None:
+        self.widget.ensureWidgetVisible(button)
+        self.person.rest()
+        self.person.press(button)
+
+    def type(self, row: Any, text: str) -> None:
+        """Type into a line of the form, or into a box of a number."""
+        from qtpy.QtCore import Qt
+        from qtpy.QtTest import QTest
+
+        line = row.line_edit.native if hasattr(row, "line_edit") else row.native
+        line.selectAll()
+        QTest.keyClick(line, Qt.Key.Key_Backspace)
+        QTest.keyClicks(line, text)
+        QTest.keyClick(line, Qt.Key.Key_Return)
+        if hasattr(line, "editingFinished"):
+            line.editingFinished.emit()
+        self.person.rest()
+
+    def fill_in(self, out: Path, epochs: int = EPOCHS) -> None:
+        self.type(self.form.out, str(out))
+        self.form.objective.value = "samri-box"
+        self.type(self.form.epochs, str(epochs))
+        self.type(self.form.rate, "1e-3")
+
+    def until(self, holds: Any, what: str) -> None:
+        self.person.until(holds, f"{what}; {self.status.phase}: {self.status.text}")
+
+    def until_ended(self) -> None:
+        self.until(lambda: not self.status.busy, "the end")
+
+    def curve(self, axes: int) -> list[float]:
+        """Return what the plot shows: of the loss (0) or of the Dice (1)."""
+        found = self.widget.plot.figure.axes
+        return list(found[axes].lines[0].get_ydata()) if found else []
+
+
+@pytest.fixture
+def trainer(person: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
+    from napari_samri._napari.tune_run import find_tunings
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    somebody = Trainer(person)
+    yield somebody
+    for run in find_tunings():
+        run.cancel()
+    import napari
+
+    for viewer in list(napari.Viewer._instances):
+        if viewer is not person.viewer:
+            viewer.close()
+    end = time.monotonic() + 120
+    while any(run.running for run in find_tunings()):
+        assert time.monotonic() < end
+        person.rest()
+
+
+def open_scan(trainer: Trainer) -> tuple[Any, Any]:
+    """Add a scan, and what somebody drew on it."""
+    person = trainer.person
+    image, labels = half_discs()
+    layer = trainer.viewer.add_image(image, name="scan")
+    drawn = trainer.viewer.add_labels(labels, name="mine")
+    person.widget.use_image(layer)
+    person.until(lambda: person.annotation and person.annotation.service.info, "the model")
+    trainer.form.labels.value = drawn
+    person.until(lambda: trainer.widget.form.facts.text(), "a look at the labels")
+    return layer, drawn
+
+
+def segment(person: Person, truth: Any) -> Any:
+    """Return the mask that the Segment widget gives for the box of an object."""
+    person.viewer.dims.set_current_step(0, HELD_OUT)
+    person.rest()
+    person.session.clear()
+    person.annotation.add_box(*box_of(truth))
+    person.until_answered()
+    return person.session.preview.mask.copy()
+
+
+def test_labels_in_the_viewer_make_a_better_model(trainer: Trainer, tmp_path: Path) -> None:
+    person, widget = trainer.person, trainer.widget
+    _, drawn = open_scan(trainer)
+    truth = drawn.data[HELD_OUT] > 0
+    before = dice(segment(person, truth), truth)
+    assert "10 masks of 1 patient" in trainer.form.facts.text()
+    assert trainer.form.small.value, "few masks"
+    assert not widget.use.isEnabled()
+    trainer.fill_in(tmp_path / "halves")
+    trainer.press(widget.progress.train)
+    assert not widget.progress.train.isEnabled()
+    trainer.until(lambda: len(trainer.curve(1)) > 2, "the curve")
+    first = trainer.curve(1)
+    assert widget.plot.isVisible()
+
+    # The masks of the slices that are validated on, which follow.
+    trainer.press(widget.look)
+    import napari
+
+    masks = napari.current_viewer()
+    assert masks is not trainer.viewer
+    assert masks.layers["drawn"].data.any()
+    shown = masks.layers[1].name
+    trainer.until_ended()
+    assert trainer.status.phase == "finished", trainer.status.text
+    assert masks.layers[1].name == f"predicted, epoch {EPOCHS}" != shown
+    assert trainer.curve(1)[: len(first)] == first
+    assert len(trainer.curve(1)) == EPOCHS + 1
+    assert trainer.curve(0)[-1] < trainer.curve(0)[0]
+    assert max(trainer.curve(1)) > first[0]
+
+    trainer.press(widget.use)
+    person.until(lambda: "tuned" in person.annotation.service.info.title, "the tuned model")
+    person.until_answered()
+    assert person.widget.models.models.currentData() == "tuned/starter-tuned-halves"
+    after = dice(segment(person, truth), truth)
+    assert after > before + 0.05, (before, after)
+    assert after > 0.93
+
+
+def test_a_run_goes_on_without_the_widget_and_stops_when_asked(
+    trainer: Trainer, tmp_path: Path
+) -> None:
+    open_scan(trainer)
+    trainer.fill_in(tmp_path / "run", epochs=500)
+    trainer.press(trainer.widget.progress.train)
+    trainer.until(lambda: trainer.widget.use.isEnabled(), "a first decoder")
+    run = trainer.widget.job.run
+    trainer.viewer.window.remove_dock_widget(trainer.widget)
+    trainer.widget.close()
+    trainer.person.rest()
+    assert run.running
+    trainer.open_widget()
+    trainer.until(lambda: len(trainer.curve(1)) > 2, "the curve")
+    trainer.press(trainer.widget.progress.cancel)
+    trainer.until_ended()
+    assert trainer.status.phase == "stopped"
+    assert trainer.widget.use.isEnabled(), "the best so far is kept"
+    trainer.viewer.theme = "light"
+    trainer.person.rest()
+    red, green, blue, _ = trainer.widget.plot.figure.get_facecolor()
+    assert min(red, green, blue) > 0.7
+
+
+def test_time_and_memory_are_told_before(trainer: Trainer, tmp_path: Path) -> None:
+    open_scan(trainer)
+    trainer.fill_in(tmp_path / "run", epochs=40)
+    trainer.press(trainer.widget.progress.estimate)
+    trainer.until_ended()
+    assert "for 40 epochs of 10 masks" in trainer.status.text
+    assert "GB of memory" in trainer.widget.progress.text.text()
+    assert not (tmp_path / "run").exists()
+
+
+def test_refusals_are_sentences(trainer: Trainer, tmp_path: Path) -> None:
+    widget, form, progress = trainer.widget, trainer.form, trainer.widget.progress
+    trainer.press(progress.train)
+    assert "choose an image layer and the labels layer" in progress.message.text()
+    form.source.value = "bank"
+    trainer.press(progress.train)
+    assert "there is no bank yet" in progress.message.text()
+    trainer.type(form.bank, str(tmp_path))
+    trainer.until(lambda: "not an embedding bank" in form.facts.text(), "a look at the folder")
+    trainer.type(form.out, "")
+    trainer.press(progress.train)
+    assert "there is no place for the result" in progress.message.text()
+    trainer.type(form.out, str(tmp_path / "run"))
+    trainer.type(form.rate, "fast")
+    trainer.press(progress.train)
+    assert "the learning rate is 'fast'" in progress.message.text()
+    trainer.type(form.rate, "1e-4")
+    trainer.press(progress.train)
+    trainer.until_ended()
+    assert "not an embedding bank" in progress.message.text()
+    assert not widget.use.isEnabled()
+    # Labels without a label.
+    form.source.value = "layers"
+    trainer.viewer.add_image(np.random.default_rng(0).normal(size=(6, 32, 32)), name="scan")
+    trainer.viewer.add_labels(np.zeros((6, 32, 32), np.uint8), name="nothing")
+    trainer.person.rest()
+    form.labels.value = trainer.viewer.layers["nothing"]
+    trainer.until(lambda: "are empty" in form.facts.text(), "a look at the labels")
+    trainer.press(progress.train)
+    trainer.until_ended()
+    assert "are empty" in progress.message.text()
+    assert not (tmp_path / "run").exists()
+
+
+def test_nothing_leaks(trainer: Trainer) -> None:
+    """The widget is closed and opened again."""
+    from napari_samri._napari.model_choice import model_chosen
+
+    viewer, person = trainer.viewer, trainer.person
+    viewer.window.remove_dock_widget(trainer.widget)
+    trainer.widget.close()
+    person.rest()
+
+    def callbacks() -> list[int]:
+        layers = viewer.layers.events
+        active = viewer.layers.selection.events.active
+        events = (layers.inserted, layers.removed, active, viewer.events.theme)
+        return [*(len(event.callbacks) for event in events), len(model_chosen)]
+
+    before = callbacks()
+    for _ in range(2):
+        trainer.open_widget()
+        assert callbacks() != before
+        job = trainer.widget.job
+        viewer.window.remove_dock_widget(trainer.widget)
+        trainer.widget.close()
+        person.rest()
+        assert len(job.changed) == 0
+        assert callbacks() == before
+    gc.collect()
