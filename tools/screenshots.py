@@ -1,6 +1,6 @@
 """Make the pictures of the documentation: the real viewer, widget and model on made-up data.
 
-    python tools/with_screen.py python tools/screenshots.py [segment] [embed]
+    python tools/with_screen.py python tools/screenshots.py [segment] [embed] [finetune]
 
 writes `docs/images/*.png`, of the widgets that are named, or of all. Look at each of them
 afterwards.
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import embed_pictures
+import finetune_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -292,7 +293,11 @@ def segment_pictures(studio: Studio) -> None:
     studio.widget.close_annotation()
 
 
-WIDGETS = {"segment": segment_pictures, "embed": embed_pictures.make_pictures}
+WIDGETS = {
+    "segment": segment_pictures,
+    "embed": embed_pictures.make_pictures,
+    "finetune": finetune_pictures.make_pictures,
+}
 
 
 def main(names: list[str]) -> int:

@@ -43,9 +43,9 @@ class PreviewLayers:
         slices = add_image(
             preview.thumb, name="validation", contrast_limits=(0, 255), rgb=False, **common
         )
-        answer = add_labels(preview.prediction, name="predicted", **common)
-        drawn = add_labels(preview.truth, name="drawn", **common)
-        drawn.contour = 1
+        answer = add_labels(preview.prediction, name="predicted", opacity=0.4, **common)
+        drawn = add_labels(preview.truth, name="drawn", opacity=1, **common)
+        drawn.contour = 2
         # What would be painted here is in no file.
         answer.editable = drawn.editable = False
         self._layers = [slices, answer, drawn]

@@ -12,7 +12,7 @@ from napari_samri._napari.embed_request import LayerPair, prepared, slug, write_
 from napari_samri.datasets import Rules, write_manifest
 from napari_samri.datasets.regions import choose_slices
 from napari_samri.embeddings.bank import Bank
-from napari_samri.errors import InputError
+from napari_samri.errors import InputError, SamriError
 from napari_samri.training.objective import find_objective
 from napari_samri.training.pairs import is_held_out, split_pairs
 
@@ -134,7 +134,13 @@ def facts_of(source: Path | LayerPair) -> Facts:
     InputError
         If it is no bank, or there are no labels to train on.
     """
-    return _of_layers(source) if isinstance(source, LayerPair) else _of_bank(source)
+    if isinstance(source, LayerPair):
+        return _of_layers(source)
+    try:
+        return _of_bank(source)
+    except SamriError as error:
+        # By its name: the widget is narrow.
+        raise type(error)(str(error).replace(str(source), source.name)) from error
 
 
 def existing_bank(path: Path | None) -> Path:

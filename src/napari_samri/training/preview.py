@@ -114,6 +114,8 @@ def _answered(
     if samples is None:
         return truth, prediction
     masks = plain_answers(run.optimiser.decoder, samples, run.config.objective)
-    for place, mask in zip(places, masks.cpu().numpy(), strict=True):
+    answered = list(zip(places, masks.cpu().numpy(), strict=True))
+    # Small ones last: what lies within another object shall be seen.
+    for place, mask in sorted(answered, key=lambda each: -int(each[1].sum())):
         prediction[mask] = labels[place]
     return truth, prediction
