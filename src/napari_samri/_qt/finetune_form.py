@@ -148,7 +148,7 @@ _OBJECTIVE_TIP = (
     "samri-box: one box per object. samri-bp: a box and a point (SAMRI's method, and the usual "
     "choice). medsam: a box, as MedSAM was tuned. simple: a box or a point, and the quality "
     "estimate too. medicosam: boxes or points, then eight corrections by clicks, and the quality "
-    "estimate; some ten times slower. Choose it if you correct masks by clicks"
+    "estimate; about nine times slower. Choose it if you correct masks by clicks"
 )
 _SMALL_TIP = (
     f"Numbers for few labels, chosen by itself below {FEW_MASKS} masks: many short epochs, a "

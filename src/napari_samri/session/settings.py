@@ -35,7 +35,7 @@ class Settings:
     largest_component, fill_holes : bool
         Post-processing.
     keep_running : bool
-        Embedding goes on when the viewer is closed.
+        Embedding and training go on when the viewer is closed.
     """
 
     model: str = "starter"
