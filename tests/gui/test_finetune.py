@@ -149,7 +149,7 @@ def test_labels_in_the_viewer_make_a_better_model(trainer: Trainer, tmp_path: Pa
     assert widget.plot.isVisible()
 
     # The masks of the slices that are validated on, which follow.
-    trainer.press(widget.look)
+    trainer.press(widget.look)  # while two relays run, which on two cores fill Qt's pool
     import napari
 
     masks = napari.current_viewer()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from queue import Empty
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import thread_worker
-from qtpy.QtCore import QEventLoop
+from qtpy.QtCore import QEventLoop, QThreadPool
 from qtpy.QtWidgets import QApplication
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def relay_steps(
 
     def relayed() -> Iterator[Any]:
         # Closed on its own thread, at once: what it holds shall not wait for Python's collector.
-        with closing(steps()) as items:  # type: ignore[type-var]
+        with _beside_the_pool(), closing(steps()) as items:  # type: ignore[type-var]
             for item in items:
                 if ended.is_set():
                     return
@@ -81,15 +81,32 @@ def relay_steps(
 
 
 def _events(queue: SimpleQueue[Any]) -> Iterator[Any]:
-    while True:
-        try:
-            event = queue.get(timeout=_POLL_SECONDS)
-        except Empty:
-            yield None  # here a worker can be stopped
-            continue
-        if event is None:
-            return
-        yield event
+    with _beside_the_pool():
+        while True:
+            try:
+                event = queue.get(timeout=_POLL_SECONDS)
+            except Empty:
+                yield None  # here a worker can be stopped
+                continue
+            if event is None:
+                return
+            yield event
+
+
+@contextmanager
+def _beside_the_pool() -> Iterator[None]:
+    """Lend this thread's place in Qt's pool to others while it mostly waits.
+
+    The pool has as many places as there are cores. On two cores, two relays would keep all
+    other workers from starting, and Qt 5, which converts images in it, would wait forever.
+    """
+    QThreadPool.globalInstance().releaseThread()
+    try:
+        yield
+    finally:
+        pool = QThreadPool.globalInstance()
+        if pool is not None:  # at the very end of the application
+            pool.reserveThread()
 
 
 def _let_run(seconds: float) -> None:
