@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 # Ten batches per epoch: 20 steps in two epochs.
 OPTIONS = ("--objective", "samri-bp", "--epochs", "2", "--batch", "3", "--masks-per-slice", "2")
-OPTIONS += ("--quota", "0", "--micro-batch", "2", "--learning-rate", "1e-3", "--device", "cpu")
+OPTIONS += ("--quota", "0", "--micro-batch", "2", "--learning-rate", "1e-4", "--device", "cpu")
 OPTIONS += ("--validate-masks", "4")
 
 
