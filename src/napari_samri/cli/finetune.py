@@ -43,24 +43,8 @@ def add_parser(verbs: Any) -> None:
         default="samri-bp",
         help="samri-box, samri-bp, medsam, simple or medicosam",
     )
-    parser.add_argument(
-        "--code-compat",
-        action="store_true",
-        help="samri-box and samri-bp as the published code has them, not the paper",
-    )
-    parser.add_argument(
-        "--small-data",
-        action="store_true",
-        help="for 5 to 50 labelled slices: many short epochs, early stopping",
-    )
-    parser.add_argument(
-        "--split-slices",
-        action="store_true",
-        help="validate on blocks of slices if there are no patients for it",
-    )
-    parser.add_argument(
-        "--estimate", action="store_true", help="only measure how long it will take"
-    )
+    for name, text in _SWITCHES:
+        parser.add_argument(f"--{name}", action="store_true", help=text)
     for name, kind, text in _NUMBERS:
         parser.add_argument(f"--{name}", type=kind, help=text)
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
@@ -69,6 +53,12 @@ def add_parser(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
+_SWITCHES = (
+    ("code-compat", "samri-box and samri-bp as the published code has them, not the paper"),
+    ("small-data", "for 5 to 50 labelled slices: many short epochs, early stopping"),
+    ("split-slices", "validate on blocks of slices if there are no patients for it"),
+    ("estimate", "only measure how long it will take"),
+)
 _NUMBERS: tuple[tuple[str, type, str], ...] = (
     ("epochs", int, "200 by default"),
     ("batch", int, "masks per optimiser step over all processes; 1024 by default"),

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from napari_samri.jobs.events import Cancel
     from napari_samri.training.config import TrainConfig
+    from napari_samri.training.pairs import Pairs
     from napari_samri.training.ranks import Ranks
 
 LOCK = "run.lock"
@@ -80,12 +81,7 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
     )
     splits = split_pairs(bank, split_slices=config.split_slices)
     pairs = splits["train"]
-    if not len(pairs):
-        message = (
-            f"{config.bank}: no labels in its training split; expected at least one. Prepare the "
-            "data set with other shares or another seed, or add studies."
-        )
-        raise InputError(message)
+    _check_trainable(pairs, config.bank)
     optimiser = Optimiser(PromptedDecoder(model), config, ranks)
     identity = json.dumps({**json.loads(config.identity()), "bank": bank.fingerprint})
     path = config.out / FILE
@@ -115,6 +111,15 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
         state=state,
         cancel=cancel,
     )
+
+
+def _check_trainable(pairs: Pairs, bank: Path) -> None:
+    if not len(pairs):
+        message = (
+            f"{bank}: no labels in its training split; expected at least one. Prepare the "
+            "data set with other shares or another seed, or add studies."
+        )
+        raise InputError(message)
 
 
 def _epochs(run: Run) -> Iterator[Event]:

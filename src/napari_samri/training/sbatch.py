@@ -15,28 +15,7 @@ def sbatch_script(config: TrainConfig, *, code_compat: bool = False) -> str:
 
     A run that is preempted or out of time may be submitted again as it is: it goes on.
     """
-    numbers = {
-        "epochs": config.epochs,
-        "batch": config.batch,
-        "micro-batch": config.micro_batch,
-        "masks-per-slice": config.masks_per_slice,
-        "quota": config.quota or 0,
-        "learning-rate": config.learning_rate,
-        "weight-decay": config.weight_decay,
-        "patience": config.patience,
-        "validate-every": config.validate_every,
-        "validate-masks": config.validate_masks,
-        "seed": config.seed,
-    }
-    command = [
-        *("-m", "napari_samri", "finetune", str(config.bank.absolute())),
-        *("--out", str(config.out.absolute()), "--model", config.model),
-        *(("--family", config.family) if config.family else ()),
-        *("--objective", config.objective.name, *(("--code-compat",) if code_compat else ())),
-        *(("--split-slices",) if config.split_slices else ()),
-        *(word for name, value in numbers.items() for word in (f"--{name}", str(value))),
-    ]
-    line = " ".join(shlex.quote(word) for word in command)
+    line = " ".join(shlex.quote(word) for word in _command(config, code_compat=code_compat))
     python = shlex.quote(sys.executable)
     return f"""\
 #!/bin/bash
@@ -57,3 +36,28 @@ exec srun {python} -m torch.distributed.run \\
     --rdzv-backend c10d --rdzv-endpoint "$head:29500" --rdzv-id "$SLURM_JOB_ID" \\
     {line}
 """
+
+
+def _command(config: TrainConfig, *, code_compat: bool) -> list[str]:
+    """Return the words after ``python`` that make this run."""
+    numbers = {
+        "epochs": config.epochs,
+        "batch": config.batch,
+        "micro-batch": config.micro_batch,
+        "masks-per-slice": config.masks_per_slice,
+        "quota": config.quota or 0,
+        "learning-rate": config.learning_rate,
+        "weight-decay": config.weight_decay,
+        "patience": config.patience,
+        "validate-every": config.validate_every,
+        "validate-masks": config.validate_masks,
+        "seed": config.seed,
+    }
+    return [
+        *("-m", "napari_samri", "finetune", str(config.bank.absolute())),
+        *("--out", str(config.out.absolute()), "--model", config.model),
+        *(("--family", config.family) if config.family else ()),
+        *("--objective", config.objective.name, *(("--code-compat",) if code_compat else ())),
+        *(("--split-slices",) if config.split_slices else ()),
+        *(word for name, value in numbers.items() for word in (f"--{name}", str(value))),
+    ]
