@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from napari.components import ViewerModel
+from random_vit_b import save_vit_b
 
 from napari_samri._napari.annotation import Annotation
 
@@ -47,16 +48,6 @@ def times_ms(model: str, repeats: int) -> list[float]:
     return found[3:]
 
 
-def vit_b(folder: Path) -> str:
-    import segment_anything
-    import torch
-
-    torch.manual_seed(0)
-    path = folder / "sam_vit_b_random.pth"
-    torch.save(segment_anything.sam_model_registry["vit_b"]().state_dict(), path)
-    return str(path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="starter")
@@ -65,7 +56,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_SAMRI_CACHE"] = f"{folder}/cache"
-        model = vit_b(Path(folder)) if options.vit_b else options.model
+        model = str(save_vit_b(Path(folder))) if options.vit_b else options.model
         found = times_ms(model, options.repeats)
     print(
         f"{Path(model).stem}: box to mask, median {statistics.median(found):.0f} ms, "

@@ -12,8 +12,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import segment_anything
-import torch
+from random_vit_b import save_vit_b
 
 from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.datasets import Manifest, prepare, write_manifest
@@ -27,13 +26,6 @@ def first_slices(manifest: Manifest, count: int) -> Manifest:
         count -= len(kept)
         studies.append(replace(study, slices=kept))
     return replace(manifest, studies=tuple(studies))
-
-
-def vit_b(folder: Path) -> str:
-    torch.manual_seed(0)
-    path = folder / "sam_vit_b_random.pth"
-    torch.save(segment_anything.sam_model_registry["vit_b"]().state_dict(), path)
-    return str(path)
 
 
 def main() -> None:
@@ -50,7 +42,7 @@ def main() -> None:
         config = EmbedConfig(
             manifest=folder / "manifest.json",
             out=folder / "bank.zarr",
-            model=vit_b(folder) if options.vit_b else "starter",
+            model=str(save_vit_b(folder)) if options.vit_b else "starter",
             device="cpu",
             quantisation=options.quantise,
         )

@@ -22,8 +22,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import segment_anything
 import torch
+from random_vit_b import save_vit_b
 
 from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.datasets import Rules, prepare, write_manifest
@@ -160,9 +160,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        torch.manual_seed(0)
-        checkpoint = folder / "sam_vit_b_random.pth"
-        torch.save(segment_anything.sam_model_registry["vit_b"]().state_dict(), checkpoint)
+        checkpoint = save_vit_b(folder)
         path, encoding = make_bank(options.data, folder, str(checkpoint), options.slices)
         bank = Bank(path)
         make_files(bank, folder / "files")

@@ -18,12 +18,11 @@ from threading import Thread
 
 import napari
 import numpy as np
-
-# Before a window is opened: see tests/conftest.py.
-import segment_anything
-import torch
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QApplication
+
+# Before a window is opened: see tests/conftest.py.
+from random_vit_b import save_vit_b
 
 from napari_samri import EmbeddingCache, load_predictor
 from napari_samri._napari.annotation import Annotation
@@ -137,13 +136,6 @@ def show(title: str, found: dict[str, str]) -> None:
         print(f"{title:22} {name:15} {text}", flush=True)
 
 
-def vit_b(folder: Path) -> str:
-    torch.manual_seed(0)
-    path = folder / "sam_vit_b_random.pth"
-    torch.save(segment_anything.sam_model_registry["vit_b"]().state_dict(), path)
-    return str(path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", default=["starter", "vit_b"])
@@ -161,10 +153,10 @@ def main() -> None:
         let_live(lambda: False, 3)
         show("at rest", measured(viewer, options.seconds, len(volume)))
         for name in options.models:
-            model = vit_b(Path(folder)) if name == "vit_b" else name
+            model = str(save_vit_b(Path(folder))) if name == "vit_b" else name
             show(f"{name}, thread", in_thread(viewer, model, volume, options.seconds))
         for name in options.models:
-            model = vit_b(Path(folder)) if name == "vit_b" else name
+            model = str(save_vit_b(Path(folder))) if name == "vit_b" else name
             annotation.service.ahead = len(volume)
             annotation.use_model(model, device="cpu")
             let_live(lambda: not annotation.service.busy)
