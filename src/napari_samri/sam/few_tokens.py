@@ -61,8 +61,10 @@ def _block(
     seen = tokens_to_pixels(layer.cross_attn_token_to_image, queries + tokens, placed, pixels)
     queries = layer.norm2(queries + seen)
     queries = layer.norm3(queries + layer.mlp(queries))
-    answer = pixels_to_tokens(layer.cross_attn_image_to_token, placed, queries + tokens, queries)
-    return queries, layer.norm4(pixels + answer)
+    shares, shared = pixels_to_tokens(
+        layer.cross_attn_image_to_token, placed, queries + tokens, queries
+    )
+    return queries, layer.norm4(torch.baddbmm(pixels, shares, shared))
 
 
 def tokens_to_pixels(
@@ -73,8 +75,9 @@ def tokens_to_pixels(
     asked = _heads(attention.q_proj(queries), heads)  # (N, H, T, d)
     width = asked.shape[-1]
     # q (W k) = (q W) k
+    asked = asked / math.sqrt(width)
     carried = asked @ attention.k_proj.weight.unflatten(0, (heads, width))  # (N, H, T, C)
-    logits = carried.flatten(1, 2) @ keys.transpose(1, 2) / math.sqrt(width)
+    logits = carried.flatten(1, 2) @ keys.transpose(1, 2)
     taken = (torch.softmax(logits, dim=-1) @ values).unflatten(1, (heads, count))
     # Shares sum to one, so the values' bias comes through whole.
     weight = attention.v_proj.weight.unflatten(0, (heads, width)).transpose(1, 2)
@@ -84,19 +87,26 @@ def tokens_to_pixels(
 
 def pixels_to_tokens(
     attention: Attention, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
-) -> torch.Tensor:
-    """Return what pixels (N, P, C) take from tokens: keys and values (N, T, C)."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what pixels (N, P, C) take from tokens: keys and values (N, T, C).
+
+    As two factors, for whoever adds their product to something: shares (N, P, H T), and what is
+    shared out (N, H T, C).
+    """
     heads, count = attention.num_heads, keys.shape[1]
     offered = _heads(attention.k_proj(keys), heads)  # (N, H, T, d)
     width = offered.shape[-1]
+    offered = offered / math.sqrt(width)
     carried = offered @ attention.q_proj.weight.unflatten(0, (heads, width))
-    bias = (offered @ attention.q_proj.bias.unflatten(0, (heads, width, 1))).flatten(1)
-    logits = torch.baddbmm(bias[:, None], queries, carried.flatten(1, 2).transpose(1, 2))
-    shares = torch.softmax(logits.unflatten(2, (heads, count)) / math.sqrt(width), dim=-1)
+    bias = (offered @ attention.q_proj.bias.unflatten(0, (heads, width, 1))).flatten(1, 2)
+    # Pixels last: softmax over a few tokens then goes over whole rows of them.
+    logits = torch.baddbmm(bias, carried.flatten(1, 2), queries.transpose(1, 2))
+    shares = torch.softmax(logits.unflatten(1, (heads, count)), dim=2).flatten(1, 2)
     given = _heads(attention.v_proj(values), heads)
     weight = attention.out_proj.weight.unflatten(1, (heads, width)).permute(1, 2, 0)
-    carried_out = (given @ weight).flatten(1, 2)  # (N, H T, C)
-    return shares.flatten(2) @ carried_out + attention.out_proj.bias
+    # The shares of each head sum to one, so each brings its part of the bias.
+    shared = (given @ weight).flatten(1, 2) + attention.out_proj.bias / heads
+    return shares.transpose(1, 2), shared
 
 
 def masks_of(
@@ -125,9 +135,9 @@ def masks_of(
 
 def _spread(convolution: torch.nn.ConvTranspose2d, pixels: torch.Tensor) -> torch.Tensor:
     """Return the block of two by two pixels that each pixel (..., C) becomes: (..., 4, C')."""
-    weight = convolution.weight.permute(0, 2, 3, 1)  # (C, 2, 2, C')
-    blocks = pixels @ weight.flatten(1)
-    return blocks.unflatten(-1, (4, weight.shape[-1])) + convolution.bias
+    weight = convolution.weight.permute(2, 3, 1, 0)  # (2, 2, C', C)
+    blocks = F.linear(pixels, weight.flatten(0, 2), convolution.bias.repeat(4))
+    return blocks.unflatten(-1, (4, -1))
 
 
 def _heads(tokens: torch.Tensor, heads: int) -> torch.Tensor:

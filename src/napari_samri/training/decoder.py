@@ -16,6 +16,8 @@ from napari_samri.sam.batched import decode_batch
 from napari_samri.sam.prior import box_prior
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_samri.segment.loading import LoadedModel
 
 PADDING = -1.0
@@ -70,6 +72,7 @@ class PromptedDecoder(torch.nn.Module):
         embeddings: torch.Tensor,
         image: torch.Tensor,
         prompt: Prompt,
+        choose: Callable[[torch.Tensor], torch.Tensor] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Answer prompts.
 
@@ -80,12 +83,15 @@ class PromptedDecoder(torch.nn.Module):
             Which embedding each prompt is about.
         prompt : Prompt
             N prompts.
+        choose : callable, optional
+            Which mask (N,) of each prompt to make, by its predicted IoUs (N, 4).
 
         Returns
         -------
         logits : tensor (N, 4, L, L)
-            Mask 0 is the single one, the others are the candidates.
-        scores : tensor (N, 4)
+            Mask 0 is the single one, the others are the candidates; (N, 1, L, L) if one was
+            chosen.
+        scores : tensor (N, 4) or (N, 1)
             Predicted IoU.
         """
         encoder = self._encoder[0]
@@ -95,7 +101,9 @@ class PromptedDecoder(torch.nn.Module):
             sparse = _tokens(encoder, coordinates, prompt.labels)
             dense = _dense(encoder, masks, has_mask, embeddings.shape[-2:])
             position = encoder.get_dense_pe()
-        logits, scores = decode_batch(self.decoder, embeddings, position, sparse, dense, image)
+        logits, scores = decode_batch(
+            self.decoder, embeddings, position, sparse, dense, image, choose
+        )
         return logits if added is None else logits + added, scores
 
     def _to_input(self, points: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,7 @@ backward by itself, and memory does not grow with the number of rounds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -75,9 +76,11 @@ def answers(
     """Yield the answer (N, L, L), as logits, and its predicted IoU (N,) of every round."""
     prompt = first_prompt(samples, objective)
     for step in range(objective.n_steps + 1):
-        logits, scores = decoder(samples.embeddings, samples.image, prompt)
-        answer, score = _chosen(logits.float(), scores.float(), prompt)
-        yield answer, score
+        logits, scores = decoder(
+            samples.embeddings, samples.image, prompt, partial(_choose, prompt)
+        )
+        answer = logits[:, 0].float()
+        yield answer, scores[:, 0].float()
         if step < objective.n_steps:
             prompt = _corrected(prompt, answer.detach(), samples, objective, step)
 
@@ -107,20 +110,15 @@ def first_prompt(samples: Samples, objective: Objective) -> Prompt:
     return Prompt(points, labels, None, none)
 
 
-def _chosen(
-    logits: torch.Tensor, scores: torch.Tensor, prompt: Prompt
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the answer (N, L, L) and its score (N,) that go on, as a viewer would choose.
+def _choose(prompt: Prompt, scores: torch.Tensor) -> torch.Tensor:
+    """Return which mask (N,) goes on, by predicted IoUs (N, 4), as a viewer would choose.
 
     Of a lone point the candidate that predicts the highest IoU, else the single mask.
     """
     ambiguous = (prompt.labels == PADDING).any(dim=1) & ~prompt.has_mask
     ambiguous = ambiguous & ((prompt.labels == POSITIVE).sum(dim=1) == 1)
     ambiguous = ambiguous & (prompt.labels.shape[1] == 2)
-    best = 1 + scores[:, 1:].argmax(dim=1)
-    index = torch.where(ambiguous, best, 0)
-    every = torch.arange(len(index), device=index.device)
-    return logits[every, index], scores[every, index]
+    return torch.where(ambiguous, 1 + scores[:, 1:].argmax(dim=1), 0)
 
 
 def _corrected(
