@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.cli.events import EventPrinter
+from napari_samri.jobs.memory import keep_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ def run_long_work(
     quiet : bool
         Show nothing: another process of the same work does.
     """
+    keep_memory()
     with _reporting(job) as report, _interruptible() as interrupted:
 
         def cancel() -> bool:

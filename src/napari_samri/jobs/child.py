@@ -16,6 +16,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, BinaryIO
 
 from napari_samri.errors import StoreError
+from napari_samri.jobs.memory import keep_memory
 from napari_samri.jobs.wire import Message, read_message, write_message
 
 if TYPE_CHECKING:
@@ -24,14 +25,9 @@ if TYPE_CHECKING:
 _TAIL_BYTES = 2000
 # Windows that are redrawn come before computing, where both want the same core.
 CHILD_NICENESS = 5
-# For speed, each a third of a decoder call on 2 cores; the user's own settings win. numpy's
-# threads and torch's wait for each other by spinning, and what a child does with numpy is small.
-# glibc gives the memory of large arrays back after each call, to ask for it anew at the next.
-SETTINGS = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "MALLOC_TRIM_THRESHOLD_": "1000000000",
-    "MALLOC_MMAP_THRESHOLD_": "1000000000",
-}
+# For speed, a third of a decoder call on 2 cores; the user's own setting wins. numpy's threads
+# and torch's wait for each other by spinning, and what a child does with numpy is small.
+SETTINGS = {"OPENBLAS_NUM_THREADS": "1"}
 
 
 class Child:
@@ -137,6 +133,7 @@ def serve(handler: Callable[[Message, Callable[[Message], None]], None]) -> None
     """
     with suppress(AttributeError, OSError):  # no such call on Windows
         os.nice(CHILD_NICENESS)
+    keep_memory()
     inbox, outbox = _private_streams()
     lock = Lock()
 

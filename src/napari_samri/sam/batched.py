@@ -58,17 +58,23 @@ def decode_batch(
         image = torch.arange(prompts, device=dense.device) // (prompts // embeddings.shape[0])
     source = (embeddings[image] + dense).flatten(2).transpose(1, 2)
     position = image_pe.flatten(2).transpose(1, 2)
-    answers, pixels = two_way(decoder.transformer, source, position, tokens)
-    scores = decoder.iou_prediction_head(answers[:, 0])
-    weights = torch.stack(
-        [mlp(answers[:, 1 + i]) for i, mlp in enumerate(decoder.output_hypernetworks_mlps)],
-        dim=1,
-    )
-    if choose is not None:
+    attended = two_way(decoder.transformer, source, position, tokens)
+    every = torch.arange(1 + decoder.num_mask_tokens, device=dense.device).expand(prompts, -1)
+    scores = decoder.iou_prediction_head(attended.answers(every[:, :1])[:, 0])
+    if choose is None:
+        chosen = every[:, 1:] - 1
+    else:
         chosen = choose(scores)[:, None]
         scores = scores.gather(1, chosen)
-        weights = weights.take_along_dim(chosen[..., None], dim=1)
-    return masks_of(decoder.output_upscaling, pixels, weights, embeddings.shape[-1]), scores
+    weights = _mask_weights(decoder, attended.answers(1 + chosen), chosen)
+    side = embeddings.shape[-1]
+    return masks_of(decoder.output_upscaling, attended.pixels, weights, side), scores
+
+
+def _mask_weights(decoder: MaskDecoder, answers: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return what the hyper-network of each mask (N, M) makes of its token (N, M, C)."""
+    made = [network(answers) for network in decoder.output_hypernetworks_mlps]
+    return torch.stack(made, dim=2).take_along_dim(mask[..., None, None], dim=2)[:, :, 0]
 
 
 def _tokens(decoder: MaskDecoder, sparse: torch.Tensor) -> torch.Tensor:

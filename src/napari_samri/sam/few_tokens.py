@@ -16,6 +16,7 @@ Vaswani et al., Attention is all you need, 2017, https://doi.org/10.48550/arXiv.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,22 +27,51 @@ if TYPE_CHECKING:
     from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock
 
 
+@dataclass(frozen=True, eq=False)
+class Attended:
+    """What tokens and pixels have made of each other in SAM's two-way transformer.
+
+    Parameters
+    ----------
+    transformer : TwoWayTransformer
+    tokens, queries : tensor (N, T, C)
+        At the beginning, and after all blocks.
+    pixels, placed : tensor (N, P, C)
+        After all blocks, without and with their positional encoding.
+    """
+
+    transformer: TwoWayTransformer
+    tokens: torch.Tensor
+    queries: torch.Tensor
+    pixels: torch.Tensor
+    placed: torch.Tensor
+
+    def answers(self, rows: torch.Tensor) -> torch.Tensor:
+        """Let some tokens look at the pixels once more: rows (N, R) of them, giving (N, R, C).
+
+        The last attention is a matter of each token alone, so who needs few asks for few.
+        """
+        queries = self.queries.take_along_dim(rows[..., None], dim=1)
+        asked = queries + self.tokens.take_along_dim(rows[..., None], dim=1)
+        final = self.transformer.final_attn_token_to_image
+        seen = tokens_to_pixels(final, asked, self.placed, self.pixels)
+        return self.transformer.norm_final_attn(queries + seen)
+
+
 def two_way(
     transformer: TwoWayTransformer,
     pixels: torch.Tensor,
     position: torch.Tensor,
     tokens: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what SAM's two-way transformer makes of tokens (N, T, C) and pixels (N, P, C).
+) -> Attended:
+    """Run the blocks of SAM's two-way transformer on tokens (N, T, C) and pixels (N, P, C).
 
     `position` (1, P, C) is the pixels' positional encoding.
     """
     queries = tokens
     for layer in transformer.layers:
         queries, pixels = _block(layer, queries, pixels, tokens, position)
-    final = transformer.final_attn_token_to_image
-    queries = queries + tokens_to_pixels(final, queries + tokens, pixels + position, pixels)
-    return transformer.norm_final_attn(queries), pixels
+    return Attended(transformer, tokens, queries, pixels, pixels + position)
 
 
 def _block(
@@ -77,7 +107,8 @@ def tokens_to_pixels(
     # q (W k) = (q W) k
     asked = asked / math.sqrt(width)
     carried = asked @ attention.k_proj.weight.unflatten(0, (heads, width))  # (N, H, T, C)
-    logits = carried.flatten(1, 2) @ keys.transpose(1, 2)
+    # Pixels first, also in the gradient: where their channels lie together, adding is fast.
+    logits = (keys @ carried.flatten(1, 2).transpose(1, 2)).transpose(1, 2)
     taken = (torch.softmax(logits, dim=-1) @ values).unflatten(1, (heads, count))
     # Shares sum to one, so the values' bias comes through whole.
     weight = attention.v_proj.weight.unflatten(0, (heads, width)).transpose(1, 2)
@@ -98,10 +129,11 @@ def pixels_to_tokens(
     width = offered.shape[-1]
     offered = offered / math.sqrt(width)
     carried = offered @ attention.q_proj.weight.unflatten(0, (heads, width))
-    bias = (offered @ attention.q_proj.bias.unflatten(0, (heads, width, 1))).flatten(1, 2)
+    bias = (offered @ attention.q_proj.bias.unflatten(0, (heads, width, 1))).flatten(1)
+    logits = torch.baddbmm(bias[:, None], queries, carried.flatten(1, 2).transpose(1, 2))
     # Pixels last: softmax over a few tokens then goes over whole rows of them.
-    logits = torch.baddbmm(bias, carried.flatten(1, 2), queries.transpose(1, 2))
-    shares = torch.softmax(logits.unflatten(1, (heads, count)), dim=2).flatten(1, 2)
+    rows = logits.transpose(1, 2).contiguous().unflatten(1, (heads, count))
+    shares = torch.softmax(rows, dim=2).flatten(1, 2)
     given = _heads(attention.v_proj(values), heads)
     weight = attention.out_proj.weight.unflatten(1, (heads, width)).permute(1, 2, 0)
     # The shares of each head sum to one, so each brings its part of the bias.
