@@ -56,9 +56,9 @@ def decode_batch(
     tokens = _tokens(decoder, sparse)
     if image is None:
         image = torch.arange(prompts, device=dense.device) // (prompts // embeddings.shape[0])
-    source = (embeddings[image] + dense).flatten(2).transpose(1, 2)
-    position = image_pe.flatten(2).transpose(1, 2)
-    attended = two_way(decoder.transformer, source, position, tokens)
+    attended = two_way(
+        decoder.transformer, _source(embeddings, dense, image), _pixels(image_pe), tokens
+    )
     every = torch.arange(1 + decoder.num_mask_tokens, device=dense.device).expand(prompts, -1)
     scores = decoder.iou_prediction_head(attended.answers(every[:, :1])[:, 0])
     if choose is None:
@@ -69,6 +69,18 @@ def decode_batch(
     weights = _mask_weights(decoder, attended.answers(1 + chosen), chosen)
     side = embeddings.shape[-1]
     return masks_of(decoder.output_upscaling, attended.pixels, weights, side), scores
+
+
+def _source(embeddings: torch.Tensor, dense: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """Return the pixels (N, P, C) that each prompt begins with."""
+    if dense.stride(0) == 0:  # no masks: the same of all prompts, so that few images are added to
+        return _pixels(embeddings + dense[:1])[image]
+    return _pixels(embeddings)[image] + _pixels(dense)
+
+
+def _pixels(grid: torch.Tensor) -> torch.Tensor:
+    """Put the channels of each pixel side by side: (N, C, h, w) -> (N, P, C)."""
+    return grid.flatten(2).transpose(1, 2).contiguous()
 
 
 def _mask_weights(decoder: MaskDecoder, answers: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
