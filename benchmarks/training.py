@@ -193,7 +193,7 @@ def batched(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
 
 
 def peak_memory() -> float:
-    """Return this process's peak in GiB; `getrusage` would count the one that it was forked from."""
+    """Return this process's peak in GiB; `getrusage` would count its parent's too."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 2**20
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_samri.sam.products import fast_products
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -34,6 +36,7 @@ def encode(
     return encode_input(encoder, family.to_input(image), device, checkpoint)
 
 
+@fast_products()
 @torch.inference_mode()
 def encode_input(
     encoder: torch.nn.Module,

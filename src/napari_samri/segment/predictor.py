@@ -18,6 +18,7 @@ from napari_samri.embeddings.compute import encode
 from napari_samri.errors import InputError, ModelError
 from napari_samri.prompts import Box, Point
 from napari_samri.sam.prior import box_prior
+from napari_samri.sam.products import fast_products
 from napari_samri.segment.candidates import Candidates
 from napari_samri.segment.loading import LoadedModel, load_model
 
@@ -134,6 +135,7 @@ class Predictor:
             key=key,
         )
 
+    @fast_products()
     @torch.inference_mode()
     def predict(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_samri.errors import ModelError
+from napari_samri.sam.products import fast_products
 from napari_samri.training.step import rounds
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Optimiser:
                 parameter.grad = torch.zeros_like(parameter)
         return StepSums()
 
+    @fast_products()
     def add(self, sums: StepSums, samples: Samples, groups: list[Group]) -> None:
         """Add the gradients of a piece of the batch."""
         for loss in rounds(self.decoder, samples, self._objective):

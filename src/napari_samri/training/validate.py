@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from napari_samri.jobs.ahead import run_ahead
+from napari_samri.sam.products import fast_products
 from napari_samri.training.plan import Group, micro_batches, share_of
 from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.step import answers
@@ -90,6 +91,7 @@ def dice_of(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return 2 * overlap / (predicted.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)))
 
 
+@fast_products()
 @torch.no_grad()
 def plain_answers(decoder: PromptedDecoder, samples: Samples, objective: Objective) -> torch.Tensor:
     """Return the masks (N, L, L) for an objective's first prompts, unmoved."""
