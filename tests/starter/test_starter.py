@@ -245,8 +245,12 @@ def test_it_segments_a_clear_object(starter: Predictor, seed: int) -> None:
     assert max(overlap(mask, truth) for mask in candidates.masks) > 0.7
 
 
-def test_a_lone_box_on_nothing_but_noise_gives_about_its_ellipse(starter: Predictor) -> None:
+@pytest.mark.parametrize("points", [None, [[110, 100]]])
+def test_a_box_on_nothing_but_noise_gives_about_its_ellipse(
+    starter: Predictor, points: list[list[int]] | None
+) -> None:
     noise = np.random.default_rng(0).normal(100, 10, (200, 256))
-    mask = starter.predict(starter.embed(noise), box_xyxy=(60, 50, 160, 150)).masks[0]
+    embedding = starter.embed(noise)
+    mask = starter.predict(embedding, box_xyxy=(60, 50, 160, 150), points_xy=points).masks[0]
     y, x = np.mgrid[:200, :256]
     assert overlap(mask, ((x - 110) / 50.5) ** 2 + ((y - 100) / 50.5) ** 2 < 1) > 0.85

@@ -19,6 +19,7 @@ from napari_samri.training import prompts
 from napari_samri.training.decoder import Prompt, PromptedDecoder
 from napari_samri.training.objective import MEDICOSAM, OBJECTIVES, SAMRI_BOX, find_objective
 from napari_samri.training.step import Samples, first_prompt, rounds
+from napari_samri.training.validate import plain_answers
 from tests.tiny import random_tiny
 
 MASKS = stn.arrays(bool, (3, 9, 9)).filter(lambda m: m.any(axis=(1, 2)).all())
@@ -279,3 +280,14 @@ def test_what_makes_no_sense_is_refused() -> None:
         find_objective("medsam", code_compat=True)
     with pytest.raises(InputError, match="probabilities"):
         replace(SAMRI_BOX, p_box=1.5)
+
+
+def test_validation_counts_the_masks_after_each_correction() -> None:
+    model = tiny_model()
+    decoder, some = PromptedDecoder(model), samples(model)
+    objective = replace(MEDICOSAM, n_steps=2)
+    first = plain_answers(decoder, some, objective)
+    every = plain_answers(decoder, some, objective, 2)
+    assert [len(first), len(every)] == [1, 3]
+    assert torch.equal(first[0], every[0])
+    assert not torch.equal(every[1], every[2])

@@ -9,16 +9,16 @@ import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from napari_samri.batch.begin import begin_run
 from napari_samri.batch.encoder import load_encoder
-from napari_samri.batch.planning import Task, plan_parts, tasks_of
+from napari_samri.batch.planning import Task
 from napari_samri.batch.rows import UnreadableStudy, roots_of
-from napari_samri.batch.run import Clock, count_rows, seal_parts
 from napari_samri.batch.shards import Work, embed_shards
 from napari_samri.datasets import read_manifest
 from napari_samri.embeddings.bank.header import read_header
 from napari_samri.embeddings.bank.parts import open_part
 from napari_samri.errors import Cancelled, InputError
-from napari_samri.jobs.events import Event, Finished, Noted, Problem, Started, Stopped, never
+from napari_samri.jobs.events import Event, Finished, Problem, Stopped, never
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,19 +50,13 @@ def embed_on_cluster(config: EmbedConfig, address: str, cancel: Cancel = never) 
     InputError, ModelError, StoreError
         If dask is missing, the scheduler cannot be reached, or as `embed_bank`.
     """
-    manifest = read_manifest(config.manifest)
-    yield Noted(text=f"loading the encoder of {config.model}")
-    encoder = load_encoder(config.model, config.device, config.family)
-    parts = plan_parts(config.out, encoder.header(config.quantisation), manifest)
-    tasks = tasks_of(parts)
-    pending = [task for task in tasks if not task.part.is_committed(task.shard)]
-    clock = Clock(total=count_rows(tasks), done=count_rows(tasks) - count_rows(pending))
-    yield Started(what="slices", total=clock.total, done=clock.done)
+    run = yield from begin_run(config)
+    clock = run.clock
     stop = config.out / f".stop-{uuid4().hex}"
     problems: dict[str, None] = {}
     try:
         with _client(address) as client:
-            for task, texts in _done(client, config, pending, stop, cancel):
+            for task, texts in _done(client, config, run.pending, stop, cancel):
                 problems.update(dict.fromkeys(texts))
                 yield clock.advance(len(task.rows))
     except Cancelled:
@@ -72,9 +66,8 @@ def embed_on_cluster(config: EmbedConfig, address: str, cancel: Cancel = never) 
         stop.unlink(missing_ok=True)
     for text in problems:
         yield Problem(text=f"left out: {text}")
-    open_parts = seal_parts(parts)
     text = f"{config.out}: {clock.total:,} slices embedded on {address}"
-    yield Finished(text=text, details={"slices": clock.total, "complete": not open_parts})
+    yield Finished(text=text, details={"slices": clock.total, "complete": not run.seal()})
 
 
 def embed_one_shard(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_samri.batch.run import Clock
+from napari_samri.batch.begin import Clock
 from napari_samri.embeddings import EmbeddingCache
 from napari_samri.embeddings.cache import cache_dir
 from napari_samri.errors import Cancelled, InputError

@@ -62,7 +62,7 @@ _SWITCHES = (
 _NUMBERS: tuple[tuple[str, type, str], ...] = (
     ("epochs", int, "200 by default"),
     ("batch", int, "masks per optimiser step over all processes; 1024 by default"),
-    ("micro-batch", int, "masks at once on a device; 16 by default"),
+    ("micro-batch", int, "masks at once on a device; 8 by default"),
     ("masks-per-slice", int, "masks that share a decoder call; 4 by default"),
     ("quota", int, "masks per data set and epoch, 5000 by default; 0: all of them, once"),
     ("learning-rate", float, "1e-5 by default"),

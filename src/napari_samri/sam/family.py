@@ -52,7 +52,7 @@ class Family:
         Whether the family was trained with point prompts.
     box_prior : bool
         Whether a box without a mask prompt comes with `napari_samri.sam.prior.box_prior`, which
-        is also added to the answer to a lone box.
+        is also added to the answer.
     """
 
     id: str

@@ -1,9 +1,10 @@
 """What a box says before the image is looked at: a soft ellipse that touches its sides.
 
 Given as a mask prompt beside the box itself, it spares a small network the learning of where
-boxes are; what is left to learn is how the image differs from the ellipse. The answer to a lone
-box is the sum of both log-odds, of the prior and of what the image says for or against it: where
-edges are faint, an object is more often an ellipse than not.
+boxes are; what is left to learn is how the image differs from the ellipse. The answer to a
+box, with or without points beside it, is the sum of both log-odds, of the prior and of what image
+and points say for or against it: where edges are faint, an object is more often an ellipse than
+not.
 """
 
 from __future__ import annotations

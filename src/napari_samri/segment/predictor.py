@@ -194,8 +194,8 @@ class Predictor:
             dense_prompt_embeddings=dense,
             multimask_output=multimask,
         )
-        if prior is not None and points is None:
-            logits = logits + prior  # posterior log-odds; points say more than an ellipse does
+        if prior is not None:
+            logits = logits + prior  # posterior log-odds
         low = logits[0].float().cpu().numpy()
         return Candidates(
             masks=frame.logits_to_slice(low) > 0,

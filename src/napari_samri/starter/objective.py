@@ -112,7 +112,7 @@ def predict(
     logits, scores = decode_batch(
         network.mask_decoder, embeddings, encoder.get_dense_pe(), sparse, dense
     )
-    if prior is not None and points is None:
+    if prior is not None:
         logits = logits + prior  # as in `Predictor.predict`
     return logits, scores
 

@@ -63,7 +63,7 @@ class TrainConfig:
     objective: Objective = field(default_factory=lambda: SAMRI_BP)
     epochs: int = 200
     batch: int = 1024
-    micro_batch: int = 16
+    micro_batch: int = 8
     masks_per_slice: int = 4
     quota: int | None = 5000
     learning_rate: float = 1e-5

@@ -128,10 +128,9 @@ class PromptedDecoder(torch.nn.Module):
         boxes = torch.cat([(coordinates * low).sum(1), (coordinates * high).sum(1)], dim=1)
         prior = box_prior(boxes, self.low_res_size)
         shown = low.any(dim=1)[:, 0] & ~has_mask
-        lone = shown & ~((labels == POSITIVE) | (labels == NEGATIVE)).any(dim=1)
         given = torch.zeros_like(prior) if masks is None else masks
         given = torch.where(_wide(shown), prior, given)
-        return given, has_mask | shown, prior * _wide(lone)
+        return given, has_mask | shown, prior * _wide(shown)
 
 
 def _tokens(encoder: Any, coordinates: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -113,7 +113,7 @@ def _answered(
     samples = run.source.to_samples(read, numbers)
     if samples is None:
         return truth, prediction
-    masks = plain_answers(run.optimiser.decoder, samples, run.config.objective)
+    (masks,) = plain_answers(run.optimiser.decoder, samples, run.config.objective)
     answered = list(zip(places, masks.cpu().numpy(), strict=True))
     # Small ones last: what lies within another object shall be seen.
     for place, mask in sorted(answered, key=lambda each: -int(each[1].sum())):

@@ -69,20 +69,24 @@ def mean_dice(
 ) -> float:
     """Return the mean Dice over masks, over all ranks; NaN if there are none.
 
-    Prompts are those of the objective, with the box unmoved and the point in the middle of the
-    mask's pixels.
+    Prompts are those of the objective, with the box unmoved and each point in the middle of its
+    pixels. Where an objective corrects, the mean is over all rounds: a decoder is better if its
+    masks are good with every number of clicks.
     """
-    numbers = np.full((max(1, chosen.masks), numbers_needed(0)), _MIDDLE, np.float32)
+    numbers = np.full(
+        (max(1, chosen.masks), numbers_needed(objective.n_steps)), _MIDDLE, np.float32
+    )
     pieces = micro_batches(share_of(chosen.groups, ranks.rank, ranks.ranks), micro_batch)
     total = torch.zeros(2, dtype=torch.float64)
     for read in run_ahead(map(source.read, pieces), _READ_AHEAD):
         samples = source.to_samples(read, numbers)
         if samples is None or cancel():
             continue
-        dice = dice_of(plain_answers(decoder, samples, objective), samples.truth)
-        total += torch.tensor([float(dice.sum()), float(len(dice))], dtype=torch.float64)
-    found, masks = ranks.sum(total.to(next(decoder.parameters()).device)).tolist()
-    return found / masks if masks else float("nan")
+        for masks in plain_answers(decoder, samples, objective, objective.n_steps):
+            dice = dice_of(masks, samples.truth)
+            total += torch.tensor([float(dice.sum()), float(len(dice))], dtype=torch.float64)
+    found, count = ranks.sum(total.to(next(decoder.parameters()).device)).tolist()
+    return found / count if count else float("nan")
 
 
 def dice_of(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -93,8 +97,12 @@ def dice_of(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 @fast_products()
 @torch.no_grad()
-def plain_answers(decoder: PromptedDecoder, samples: Samples, objective: Objective) -> torch.Tensor:
-    """Return the masks (N, L, L) for an objective's first prompts, unmoved."""
-    plain = replace(objective, jitter=0, p_box=1, n_steps=0, central_point=True)
-    ((answer, _),) = answers(decoder, samples, plain)
-    return answer > 0
+def plain_answers(
+    decoder: PromptedDecoder, samples: Samples, objective: Objective, corrections: int = 0
+) -> list[torch.Tensor]:
+    """Return masks (N, L, L) for an objective's first prompts, unmoved, and after corrections.
+
+    Corrections are clicks alone, as in the viewer.
+    """
+    plain = replace(objective, jitter=0, p_box=1, p_mask=0, n_steps=corrections, central_point=True)
+    return [answer > 0 for answer, _ in answers(decoder, samples, plain)]
