@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
 from napari_samri.embeddings.bank import Bank
-from napari_samri.errors import InputError, ModelError
+from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.jobs.events import Finished, Measured, Noted, Progressed, Started, Stopped
 from napari_samri.segment.loading import load_model
 from napari_samri.training import TrainConfig, fit
@@ -177,6 +178,31 @@ def test_memory_that_runs_out_makes_the_pieces_smaller(
     notes = [event.text for event in events if isinstance(event, Noted)]
     assert [note.split(":")[1].split()[0] for note in notes] == ["6", "3"]
     assert_same(weights(tmp_path / "plenty"), weights(tmp_path / "scarce"), 1e-5)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits on file sizes")
+def test_a_full_disk_loses_nothing(bank: Path, tmp_path: Path) -> None:
+    """A limit on file sizes stands for the full disk: no file gets past half of the state's."""
+    import resource
+
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    list(fit(config_of(bank, whole)))
+    list(fit(config_of(bank, run, epochs=1)))
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    room = len(before["state.safetensors"]) // 2
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="cannot be written"):
+            list(fit(config_of(bank, run)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    kept = {path.name for path in run.iterdir()}
+    assert kept >= before.keys()
+    assert not [name for name in kept if name.endswith(".tmp")]
+    assert_same(weights(run), load(before["state.safetensors"]), 0)
+    list(fit(config_of(bank, run)))
+    assert_same(weights(run), weights(whole), 0)
 
 
 def test_two_runs_in_one_folder(bank: Path, tmp_path: Path) -> None:
