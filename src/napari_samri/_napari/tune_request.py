@@ -52,7 +52,7 @@ class TuneRequest:
     out: Path
     model: str = "starter"
     device: str = "auto"
-    objective: str = "samri-bp"
+    objective: str = "simple"
     epochs: int = 100
     batch: int = 32
     quota: int | None = None

@@ -57,7 +57,7 @@ class FinetuneForm(JobForm):
         self.source = ComboBox(label="Train on", choices=SOURCES, tooltip=_SOURCE_TIP)
         self.bank = file_row(FileDialogMode.EXISTING_DIRECTORY, "Bank", None, _BANK_TIP)
         self.objective = ComboBox(
-            label="Objective", choices=list(OBJECTIVES), value="samri-bp", tooltip=_OBJECTIVE_TIP
+            label="Objective", choices=list(OBJECTIVES), value="simple", tooltip=_OBJECTIVE_TIP
         )
         self.small = CheckBox(label="", text="Small data", value=True, tooltip=_SMALL_TIP)
         self.epochs = SpinBox(label="Epochs", min=1, max=MOST, tooltip=_EPOCHS_TIP)
@@ -145,9 +145,10 @@ _OUT_TIP = (
     "cancelled goes on from"
 )
 _OBJECTIVE_TIP = (
-    "samri-box: one box per object. samri-bp: a box and a point (SAMRI's method, and the usual "
-    "choice). medsam: a box, as MedSAM was tuned. simple: a box or a point, and the quality "
-    "estimate too. medicosam: boxes or points, then eight corrections by clicks, and the quality "
+    "simple: a tight box or a point, and the quality estimate too; the usual choice for few "
+    "labels. samri-box: one box per object, moved by up to 5 pixels of 256, too far for small "
+    "objects. samri-bp: such a box and a point (SAMRI's method, for large data). medsam: such a "
+    "box, as MedSAM was tuned. medicosam: boxes or points, then eight corrections by clicks, and the quality "
     "estimate; about nine times slower. Choose it if you correct masks by clicks"
 )
 _SMALL_TIP = (
@@ -155,7 +156,7 @@ _SMALL_TIP = (
     "higher learning rate, and an end when validation gets no better"
 )
 _EPOCHS_TIP = "How often each mask is shown, each time with another box. The best epoch is kept"
-_BATCH_TIP = "Masks per step. Memory does not depend on it: 16 at a time are computed"
+_BATCH_TIP = "Masks per step. Memory does not depend on it: 8 at a time are computed"
 _RATE_TIP = (
     "1e-4 for few labels; 1e-5 is SAMRI's for hundreds of thousands. Higher learns faster, and "
     "forgets more"
