@@ -148,8 +148,8 @@ _OBJECTIVE_TIP = (
     "simple: a tight box or a point, and the quality estimate too; the usual choice for few "
     "labels. samri-box: one box per object, moved by up to 5 pixels of 256, too far for small "
     "objects. samri-bp: such a box and a point (SAMRI's method, for large data). medsam: such a "
-    "box, as MedSAM was tuned. medicosam: boxes or points, then eight corrections by clicks, and the quality "
-    "estimate; about nine times slower. Choose it if you correct masks by clicks"
+    "box, as MedSAM was tuned. medicosam: boxes or points, then eight corrections by clicks, and "
+    "the quality estimate; about nine times slower. Choose it if you correct masks by clicks"
 )
 _SMALL_TIP = (
     f"Numbers for few labels, chosen by itself below {FEW_MASKS} masks: many short epochs, a "
