@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +13,14 @@ from napari_samri import EmbeddingCache, load_predictor
 from tests.oracle.conftest import SHAPES, make_slice
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_samri import Embedding, Predictor
+
+    Embedded = tuple[Predictor, Embedding, SamPredictor]
 
 pytestmark = pytest.mark.slow
 
@@ -36,20 +40,28 @@ def ours(vit_b_path: Path) -> Predictor:
 
 
 @pytest.fixture(scope="module")
-def library(vit_b_path: Path) -> SamPredictor:
-    return SamPredictor(sam_model_registry["vit_b"](checkpoint=str(vit_b_path)).eval())
+def embed(vit_b_path: Path, ours: Predictor) -> Callable[[tuple[int, int]], Embedded]:
+    """Embed a slice of a shape in both ways, once, in whatever order the tests run."""
+    network = sam_model_registry["vit_b"](checkpoint=str(vit_b_path)).eval()
+
+    @cache
+    def embed(shape: tuple[int, int]) -> Embedded:
+        image = make_slice(shape).astype(np.float64)
+        library = SamPredictor(network)
+        library.set_image(minmax_rgb(image))
+        return ours, ours.embed(image), library
+
+    return embed
 
 
-@pytest.fixture(scope="module", params=SHAPES, ids="{0[0]}x{0[1]}".format)
+@pytest.fixture(params=SHAPES, ids="{0[0]}x{0[1]}".format)
 def embedded(
-    request: pytest.FixtureRequest, ours: Predictor, library: SamPredictor
-) -> tuple[Predictor, Embedding, SamPredictor]:
-    image = make_slice(request.param).astype(np.float64)
-    library.set_image(minmax_rgb(image))
-    return ours, ours.embed(image), library
+    request: pytest.FixtureRequest, embed: Callable[[tuple[int, int]], Embedded]
+) -> Embedded:
+    return embed(request.param)
 
 
-def test_embedding(embedded: tuple[Predictor, Embedding, SamPredictor]) -> None:
+def test_embedding(embedded: Embedded) -> None:
     _, embedding, library = embedded
     expected = library.get_image_embedding()[0].numpy()
     error = np.linalg.norm(embedding.tensor - expected) / np.linalg.norm(expected)
@@ -70,9 +82,7 @@ def prompts(shape: tuple[int, int]) -> dict[str, dict[str, Any]]:
     }
 
 
-def both(
-    embedded: tuple[Predictor, Embedding, SamPredictor], multimask: bool, **prompt: Any
-) -> tuple[Any, Any]:
+def both(embedded: Embedded, multimask: bool, **prompt: Any) -> tuple[Any, Any]:
     """Ask the library and us the same; `prompt` has the library's names."""
     ours, embedding, library = embedded
     expected = library.predict(**prompt, multimask_output=multimask)
@@ -89,9 +99,7 @@ def both(
 
 @pytest.mark.parametrize("multimask", [False, True])
 @pytest.mark.parametrize("name", ["box", "point", "points", "box and points"])
-def test_masks(
-    embedded: tuple[Predictor, Embedding, SamPredictor], name: str, multimask: bool
-) -> None:
+def test_masks(embedded: Embedded, name: str, multimask: bool) -> None:
     prompt = prompts(embedded[1].slice_shape)[name]
     (masks, scores, logits), found = both(embedded, multimask, **prompt)
     assert found.masks.shape == masks.shape == (3 if multimask else 1, *embedded[1].slice_shape)
@@ -101,7 +109,7 @@ def test_masks(
 
 
 @pytest.mark.parametrize("name", ["box", "points"])
-def test_mask_prompt(embedded: tuple[Predictor, Embedding, SamPredictor], name: str) -> None:
+def test_mask_prompt(embedded: Embedded, name: str) -> None:
     prompt = prompts(embedded[1].slice_shape)[name]
     (_, _, logits), _ = both(embedded, False, **prompt)
     (masks, _, _), found = both(embedded, False, **prompt, mask_input=logits)
@@ -110,7 +118,7 @@ def test_mask_prompt(embedded: tuple[Predictor, Embedding, SamPredictor], name: 
     assert not np.allclose(without, found.logits), "the mask prompt changed nothing"
 
 
-def test_masks_are_not_trivial(embedded: tuple[Predictor, Embedding, SamPredictor]) -> None:
+def test_masks_are_not_trivial(embedded: Embedded) -> None:
     """Random weights could answer all or nothing, and parity would mean little."""
     ours, embedding, _ = embedded
     box = prompts(embedding.slice_shape)["box"]["box"]
