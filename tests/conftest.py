@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data" / "dev"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, keep windows in one, and each file's in one."""
-    for item in items:
-        window = item.get_closest_marker("gui") is not None
-        item.add_marker(pytest.mark.xdist_group("window" if window else item.nodeid.split("::")[0]))
-
-
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep embeddings, models, journals and settings of tests in temporary folders."""
