@@ -155,7 +155,7 @@ _SMALL_TIP = (
     f"Numbers for few labels, chosen by itself below {FEW_MASKS} masks: many short epochs, a "
     "higher learning rate, and an end when validation gets no better"
 )
-_EPOCHS_TIP = "How often each mask is shown, each time with another box. The best epoch is kept"
+_EPOCHS_TIP = "How often each mask is shown, each time with new prompts. The best epoch is kept"
 _BATCH_TIP = "Masks per step. Memory does not depend on it: 8 at a time are computed"
 _RATE_TIP = (
     "1e-4 for few labels; 1e-5 is SAMRI's for hundreds of thousands. Higher learns faster, and "
