@@ -1,17 +1,16 @@
 """What fine-tuning buys on real MRI: Dice before and after, on other subjects than trained on.
 
 ``python benchmarks/finetune_dice.py FOLDER [--epochs 40]``: FOLDER holds NAME_img.nii.gz and
-NAME_seg.nii.gz. For each anatomy below, the starter's decoder is tuned on some subjects and
-compared with the untuned one on others: with tight boxes, and after each of eight corrections, a
-click where the mask misses the object and one where it spills, as in the viewer. Intervals are
-95 % of a bootstrap over slices. ``--slices 5 10 20`` trains on so many labelled slices only,
-evenly spread.
+NAME_seg.nii.gz. For each anatomy of ``anatomies.py``, the starter's decoder is tuned on some
+subjects and compared with the untuned one on others: with tight boxes, and after each of eight
+corrections, a click where the mask misses the object and one where it spills, as in the viewer.
+Intervals are 95 % of a bootstrap over slices. ``--slices 5 10 20`` trains on so many labelled
+slices only, evenly spread.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 import time
 from dataclasses import replace
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from anatomies import ANATOMIES, Anatomy, lay_out
 
 from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.datasets import Rules, prepare, write_manifest
@@ -42,30 +42,12 @@ if TYPE_CHECKING:
 
     from napari_samri.datasets.manifest import Study
 
-# Anatomy: subjects to train on, to validate on, to test on.
-ANATOMIES = {
-    "mouse brain": (("mouse_fvb1",), (), ("mouse_fvb2",)),
-    "prostate": (
-        ("deepreg_prostate02", "deepreg_prostate06"),
-        ("deepreg_prostate05",),
-        ("deepreg_prostate10",),
-    ),
-    "cord": (("sct_t1_cord", "sct_mt_cord"), (), ("sct_t2_cord",)),
-}
-SPLITS = ("train", "validation", "test")
 
-
-def make_bank(
-    data: Path, folder: Path, subjects: tuple[tuple[str, ...], ...], slices: int = 0
-) -> Path:
+def make_bank(data: Path, folder: Path, anatomy: Anatomy, slices: int = 0) -> Path:
     """Embed the subjects of an anatomy, split as given; of those to train on, so many slices."""
-    split_of = {
-        name: split for names, split in zip(subjects, SPLITS, strict=True) for name in names
-    }
+    split_of = anatomy.split_of()
     (folder / "data").mkdir(parents=True)
-    for name in split_of:
-        for kind in ("img", "seg"):
-            shutil.copy(data / f"{name}_{kind}.nii.gz", folder / "data")
+    lay_out(anatomy, data, folder / "data")
     manifest = prepare(folder / "data", Rules(train=1, validation=0, test=0))
     studies = tuple(
         replace(study, split=split_of[study.image.removesuffix("_img.nii.gz")])
@@ -171,9 +153,18 @@ def main() -> None:
                 low, high = interval(gain, rows)
                 print(
                     f"  {objective}: {after[0].mean():.3f} ({gain.mean():+.3f}, {low:+.3f} to "
-                    f"{high:+.3f}) on {len(rows)} masks; clicks {_line(after)}",
+                    f"{high:+.3f}) on {len(rows)} masks; clicks {_line(after)}; "
+                    f"{_smallest_step(after, rows)}",
                     flush=True,
                 )
+
+
+def _smallest_step(dice: np.ndarray, rows: np.ndarray) -> str:
+    """Say what the worst of the corrections did to the mean, and how sure that is."""
+    steps = np.diff(dice, axis=0)
+    at = int(steps.mean(axis=1).argmin())
+    low, high = interval(steps[at], rows)
+    return f"smallest step {steps[at].mean():+.4f} ({low:+.4f} to {high:+.4f}), click {at + 1}"
 
 
 def _line(dice: np.ndarray) -> str:
