@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import napari
 from qtpy.QtWidgets import QLabel, QPushButton
 
 from napari_samri._napari.bank_layers import bank_layers
@@ -24,10 +23,13 @@ from napari_samri._qt.embed_form import EmbedForm
 from napari_samri._qt.embed_progress import EmbedProgress
 from napari_samri._qt.job_widget import JobWidget
 from napari_samri._qt.relay import relay_steps, run_elsewhere
+from napari_samri._qt.second_viewer import second_viewer
 from napari_samri.errors import SamriError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import napari
 
     from napari_samri._napari.embed_request import LayerPair
     from napari_samri._napari.embed_run import Status
@@ -118,7 +120,7 @@ class EmbedWidget(JobWidget):
 
     def _show_bank(self, layers: list[Any]) -> None:
         # Rows of a bank and a volume in millimetres do not go together in one viewer.
-        viewer = napari.Viewer(title="SAMRI") if len(self.viewer.layers) else self.viewer
+        viewer = second_viewer(self.viewer) if len(self.viewer.layers) else self.viewer
         show_bank(viewer, layers)
 
 

@@ -1,0 +1,48 @@
+"""Another viewer beside the one in use, which may be closed without harm to it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import napari
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+_MARK = "samri_draws_for_itself"
+
+
+def second_viewer(viewer: Viewer) -> Viewer:
+    """Open another viewer.
+
+    Where layers are removed, as when a viewer is closed, vispy deletes what it has drawn them
+    with in whichever OpenGL context is current. If that is the other viewer's, objects of the
+    same numbers are deleted there, and drawing it next ends the process. So each viewer's own
+    context is made current first.
+    """
+    other = napari.Viewer(title="SAMRI")
+    for each in (viewer, other):
+        _draw_for_itself(each)
+    return other
+
+
+def _draw_for_itself(viewer: Viewer) -> None:
+    window = viewer.window._qt_window  # napari has no public way to its canvas
+    for canvas in window.findChildren(QOpenGLWidget):
+        if not canvas.property(_MARK):
+            canvas.setProperty(_MARK, True)
+            viewer.layers.events.removing.connect(_Current(canvas), position="first")
+
+
+class _Current:
+    """Makes the context of a canvas current, as long as there is one."""
+
+    def __init__(self, canvas: QOpenGLWidget) -> None:
+        self._canvas = canvas
+
+    def __call__(self, *_: object) -> None:
+        """Do it."""
+        with suppress(RuntimeError):  # it was destroyed
+            self._canvas.makeCurrent()
