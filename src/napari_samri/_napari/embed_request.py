@@ -164,8 +164,14 @@ def suggested_bank(source: Path | LayerPair | None) -> Path | None:
     return source.with_suffix(BANK_SUFFIX) if source.is_file() else Path(f"{source}{BANK_SUFFIX}")
 
 
-def layer_pair(image: Image | None, labels: Labels | None) -> LayerPair:
+def layer_pair(image: Image | None, labels: Labels | None, *, copied: bool = True) -> LayerPair:
     """Return what is to be embedded of two layers.
+
+    Parameters
+    ----------
+    image, labels : napari layers or None
+    copied : bool
+        Labels as they are now; else they change while somebody draws.
 
     Raises
     ------
@@ -191,7 +197,7 @@ def layer_pair(image: Image | None, labels: Labels | None) -> LayerPair:
             f"'{image.name}' {volume.array.shape}; choose the labels that were drawn on it."
         )
         raise GeometryError(message)
-    return LayerPair(image.name, volume, np.array(marked.array))
+    return LayerPair(image.name, volume, np.array(marked.array) if copied else marked.array)
 
 
 def warm_request(viewer: ViewerModel, model: str, device: str) -> WarmRequest:

@@ -185,15 +185,15 @@ def run_folder(path: Path | None) -> Path:
     return path
 
 
-def suggested_run(source: Path | LayerPair) -> Path:
-    """Return a folder for a run, beside its source, that is not there yet."""
+def suggested_run(source: Path | LayerPair, unfinished: Path | None = None) -> Path:
+    """Return a folder for a run, beside its source: that of an unfinished run, or a new one."""
     if isinstance(source, LayerPair):
         file = source.image.grid.path
         first = (file.parent if file else Path.home()) / f"{slug(source.name)}_tuned"
     else:
         first = source.with_name(f"{source.stem}_tuned")
     number, path = 1, first
-    while path.exists():
+    while path.exists() and path != unfinished:
         number += 1
         path = first.with_name(f"{first.name}-{number}")
     return path

@@ -71,8 +71,9 @@ class FinetuneForm(JobForm):
         self.facts = wrapped()
         self.layout().addWidget(self.facts, len(rows), 0, 1, 2)
         self._facts: Facts | None = None
+        self._filled: dict[str, Any] = {}
         self.source.changed.connect(self._show_source)
-        self.small.changed.connect(self._fill)
+        self.small.changed.connect(lambda *_: self._fill())
         self._show_source()
         self._fill()
         self.show_facts(None)
@@ -109,18 +110,25 @@ class FinetuneForm(JobForm):
         self._facts = facts
         show_text(self.facts, facts.text if facts else text)
         if facts is not None and changed:
-            few = facts.few
-            if self.small.value != few:
-                self.small.value = few  # which fills in the numbers
-            else:
-                self._fill()
+            with self.small.changed.blocked():
+                self.small.value = facts.few
+            self._fill(spare_typed=True)
 
-    def _fill(self) -> None:
-        """Fill in the numbers of small or of large data."""
+    def _fill(self, *, spare_typed: bool = False) -> None:
+        """Fill in the numbers of small or of large data; those that were typed may stay."""
         numbers = suggested_numbers(self._facts, few=self.small.value)
-        self.epochs.value, self.batch.value = numbers["epochs"], numbers["batch"]
-        self.rate.value = f"{numbers['learning_rate']:g}"
-        self.patience.value, self._quota = numbers["patience"], numbers["quota"]
+        self._quota = numbers["quota"]
+        numbers["learning_rate"] = f"{numbers['learning_rate']:g}"
+        rows: dict[str, Any] = {
+            "epochs": self.epochs,
+            "batch": self.batch,
+            "learning_rate": self.rate,
+            "patience": self.patience,
+        }
+        for name, row in rows.items():
+            if not spare_typed or row.value == self._filled.get(name):
+                row.value = numbers[name]
+            self._filled[name] = numbers[name]
 
     def _show_source(self) -> None:
         layers = [self.image, self.labels]
@@ -155,7 +163,10 @@ _SMALL_TIP = (
     f"Numbers for few labels, chosen by itself below {FEW_MASKS} masks: many short epochs, a "
     "higher learning rate, and an end when validation gets no better"
 )
-_EPOCHS_TIP = "How often each mask is shown, each time with new prompts. The best epoch is kept"
+_EPOCHS_TIP = (
+    "Rounds through the masks, each time with new prompts; with few masks all of them, with many "
+    "5,000 of each data set. The best epoch is kept"
+)
 _BATCH_TIP = "Masks per step. Memory does not depend on it: 8 at a time are computed"
 _RATE_TIP = (
     "1e-4 for few labels; 1e-5 is SAMRI's for hundreds of thousands. Higher learns faster, and "

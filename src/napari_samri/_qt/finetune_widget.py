@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import napari
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
+from napari_samri._napari.connections import Connections
 from napari_samri._napari.embed_request import layer_pair
 from napari_samri._napari.model_choice import use_model_in
 from napari_samri._napari.preview_layers import PreviewLayers
@@ -27,11 +27,14 @@ from napari_samri._qt.finetune_progress import FinetuneProgress
 from napari_samri._qt.job_progress import button
 from napari_samri._qt.job_widget import JobWidget
 from napari_samri._qt.relay import relay_steps, run_elsewhere
+from napari_samri._qt.second_viewer import second_viewer
 from napari_samri.errors import SamriError
 from napari_samri.zoo import add_tuned
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import napari
 
     from napari_samri._napari.embed_request import LayerPair
     from napari_samri._napari.embed_run import Status
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from napari_samri.zoo import ModelSpec
 
 _LOOK_MILLISECONDS = 300
+_REST_MILLISECONDS = 1000  # of somebody who draws, before the labels are looked through
 
 
 class FinetuneWidget(JobWidget):
@@ -63,14 +67,24 @@ class FinetuneWidget(JobWidget):
         self.look = button("Show masks", "The masks of a few slices, which follow the training")
         self.job = TuningJob(relay_steps, keep=self.settings.keep_running)
         self._preview: PreviewLayers | None = None
+        self._of_labels = Connections()
         self._asked = 0  # only the answer about the newest source counts
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
-        self._soon.setInterval(_LOOK_MILLISECONDS)
         self.stack((self.models, self.form, self.progress, _row(self.use, self.look), self.plot))
         self.wire()
         self._wire_own()
         self.begin()
+
+    def enterEvent(self, event: Any) -> None:  # noqa: N802  # Qt's name
+        """Look at the source again: labels may have been drawn, or committed, meanwhile."""
+        self._soon.start(_LOOK_MILLISECONDS)
+        super().enterEvent(event)
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802  # Qt's name
+        """Let go of the labels too."""
+        self._of_labels.close()
+        super().closeEvent(event)
 
     # Intents
 
@@ -94,7 +108,7 @@ class FinetuneWidget(JobWidget):
             return
         if self._preview is None or not self._preview.shown:
             others = len(self.viewer.layers)
-            viewer = napari.Viewer(title="SAMRI") if others else self.viewer
+            viewer = second_viewer(self.viewer) if others else self.viewer
             self._preview = PreviewLayers(viewer)
         self._preview.show(preview)
 
@@ -106,10 +120,19 @@ class FinetuneWidget(JobWidget):
         self.progress.cancel_clicked.connect(self.job.cancel)
         self.use.clicked.connect(self.use_it)
         self.look.clicked.connect(self.show_masks)
-        self.form.source_changed.connect(self._soon.start)
+        self.form.source_changed.connect(lambda: self._soon.start(_LOOK_MILLISECONDS))
+        self.form.source_changed.connect(self._watch_labels)
         self._soon.timeout.connect(self._look_at_source)
+        self.destroyed.connect(self._of_labels.close)  # without a close event
         theme = self.viewer.events.theme
         self._connections.add(theme, lambda *_: self.plot.show_theme(self.viewer.theme))
+
+    def _watch_labels(self) -> None:
+        self._of_labels.close()
+        labels = self.form.labels.value
+        if labels is not None:
+            for event in (labels.events.paint, labels.events.data):
+                self._of_labels.add(event, lambda *_: self._soon.start(_REST_MILLISECONDS))
 
     def _request(self, *, only_estimate: bool = False) -> TuneRequest:
         choices = self.form.choices
@@ -125,14 +148,16 @@ class FinetuneWidget(JobWidget):
 
     def _look_at_source(self) -> None:
         """Find out what there is to train on, off the window's thread."""
+        if self.job.status.busy:
+            return  # and once more when that is done
         self._asked += 1
         asked = self._asked
         try:
-            source = _source(self.form.choices)
+            source = _source(self.form.choices, copied=False)
         except SamriError:  # not all is chosen yet
             self.form.show_facts(None)
             return
-        self.form.suggest(suggested_run(source))
+        self.form.suggest(suggested_run(source, self.job.unfinished))
         run_elsewhere(
             partial(facts_of, source),
             partial(self._show_facts, asked),
@@ -151,6 +176,10 @@ class FinetuneWidget(JobWidget):
 
     def _show(self, status: Status) -> None:
         super()._show(status)
+        if not status.busy:
+            self._soon.start(
+                _LOOK_MILLISECONDS
+            )  # layers, and where the result goes, may have changed meanwhile
         self.progress.show_status(status)
         self.plot.show_points(status.points if isinstance(status, TuneStatus) else ())
         self.use.setEnabled(self.job.best is not None)
@@ -165,13 +194,13 @@ class FinetuneWidget(JobWidget):
 
     def _show_layers(self) -> None:
         super()._show_layers()
-        self._soon.start()
+        self._soon.start(_LOOK_MILLISECONDS)
 
 
-def _source(choices: Choices) -> Path | LayerPair:
+def _source(choices: Choices, *, copied: bool = True) -> Path | LayerPair:
     if choices.source == "bank":
         return existing_bank(choices.bank)
-    return layer_pair(choices.image, choices.labels)
+    return layer_pair(choices.image, choices.labels, copied=copied)
 
 
 def _row(*buttons: Any) -> QWidget:
