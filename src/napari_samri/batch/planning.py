@@ -53,8 +53,41 @@ def plan_parts(bank: Path, header: BankHeader, manifest: Manifest) -> list[Part]
             todo.append(part)
     rest = _without(manifest, _newest_keys(parts))
     if rest.rows:
-        todo.append(create_part(bank, PartPlan.of(header, rest)))
+        plan = PartPlan.of(header, rest)
+        todo.append(create_part(bank, plan, again=_is_outdated(plan, parts)))
     return todo
+
+
+def changes_in(bank: Path, manifest: Manifest) -> tuple[int, int]:
+    """Return how many slices a manifest has that a bank has not so, and how many only the bank has.
+
+    Slices that could not be read are the bank's too.
+    """
+    own = {
+        slice_place(study, entry): slice_key(study, entry)
+        for part in parts_of(bank)
+        for study, entry in _slices(part.plan.manifest)
+    }
+    wanted = {
+        slice_place(study, entry): slice_key(study, entry) for study, entry in _slices(manifest)
+    }
+    new = sum(own.get(place) != key for place, key in wanted.items())
+    return new, len(own.keys() - wanted.keys())
+
+
+def _is_outdated(plan: PartPlan, parts: Sequence[Part]) -> bool:
+    """Tell whether a part of this plan is there, and a later one has other content in its places.
+
+    Whoever goes back to labels of before then needs the plan once more: the newest part counts.
+    """
+    places = {slice_place(study, entry) for study, entry in _slices(plan.manifest)}
+    same = [number for number, part in enumerate(parts) if part.plan.id == plan.id]
+    later = parts[same[-1] + 1 :] if same else ()
+    return any(
+        slice_place(study, entry) in places
+        for part in later
+        for study, entry in _slices(part.plan.manifest)
+    )
 
 
 def tasks_of(parts: Sequence[Part], rank: int = 0, ranks: int = 1) -> list[Task]:

@@ -63,8 +63,8 @@ def open_part(path: Path, header: BankHeader) -> Part:
     return Part(path, PartPlan(header, manifest_from_json(content, str(path / PLAN))))
 
 
-def create_part(bank: Path, plan: PartPlan) -> Part:
-    """Make an empty part for a plan, or return the one that is there.
+def create_part(bank: Path, plan: PartPlan, *, again: bool = False) -> Part:
+    """Make an empty part for a plan, or return the newest that is there, unless asked for again.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def create_part(bank: Path, plan: PartPlan) -> Part:
         If it cannot be written.
     """
     found = part_folders(bank, plan.id)
-    if found:
-        return Part(found[0], plan)
+    if found and not again:
+        return Part(found[-1], plan)
     newest = max((int(path.name.partition("-")[0]) for path in part_folders(bank)), default=0)
     path = bank / PARTS / f"{newest + 1:05d}-{plan.id}"
     stage = bank / f"{MAKING}-{plan.id}-{uuid4().hex}"
