@@ -110,6 +110,22 @@ def test_layers_become_a_decoder(hand: Hand, request_: TuneRequest, tmp_path: Pa
     job.start(replace(request_, epochs=4))
     hand.until(lambda: not job.status.busy)
     assert [point["epoch"] for point in job.status.points] == [0, 1, 2, 3, 4]
+    for run in find_tunings():
+        assert not list(run.jobs[0].folder.rglob("*.nii*")), "no image stays behind"
+
+    # Other labels are refused before anything of the run is touched.
+    before = {path: path.read_bytes() for path in request_.out.rglob("*") if path.is_file()}
+    labels = request_.source.labels.copy()
+    labels[0] = 0
+    labels[3, 30:40, 30:40] = 2
+    changed = LayerPair("scan", request_.source.image, labels)
+    job.start(replace(request_, source=changed, epochs=6))
+    hand.until(lambda: not job.status.busy)
+    assert job.status.phase == "failed"
+    assert "1 slices are new or different, 1 have no labels any more" in job.status.text
+    assert job.unfinished == request_.out
+    after = {path: path.read_bytes() for path in request_.out.rglob("*") if path.is_file()}
+    assert after == before
 
 
 @pytest.mark.slow
@@ -229,6 +245,9 @@ def test_where_runs_go(pair: LayerPair, tmp_path: Path) -> None:
     assert suggested_run(tmp_path / "knees.zarr") == tmp_path / "knees_tuned"
     (tmp_path / "knees_tuned").mkdir()
     assert suggested_run(tmp_path / "knees.zarr") == tmp_path / "knees_tuned-2"
+    unfinished = tmp_path / "knees_tuned"
+    assert suggested_run(tmp_path / "knees.zarr", unfinished) == unfinished
+    assert suggested_run(tmp_path / "hips.zarr", unfinished) == tmp_path / "hips_tuned"
     assert suggested_run(pair).name == "scan_tuned"
     assert run_folder(tmp_path / "new") == tmp_path / "new"
     (tmp_path / "file").touch()
@@ -265,9 +284,12 @@ def test_a_tally_tells_of_epochs(tmp_path: Path) -> None:
     ):
         tally.take(0, event)
         assert text in tally.status.text
+    assert not tally.status.problems
+    tally.take(0, Noted(text="memory ran out: 4 masks at once from now on"))
+    assert "Epoch 2 of 4" in tally.status.text
+    assert tally.status.problems == ("memory ran out: 4 masks at once from now on",)
     tally.take(0, Finished(text="done"))
     assert tally.status.phase == "finished"
-    assert "No epoch was better" in tally.status.text
 
 
 # In the viewer

@@ -11,7 +11,7 @@ from napari_samri._napari.embed_run import Run, Status, Tally
 from napari_samri._napari.tune_request import LAYERS
 from napari_samri.jobs.detached import list_jobs, start_job
 from napari_samri.jobs.durations import duration
-from napari_samri.jobs.events import Measured, Progressed, Started, is_last
+from napari_samri.jobs.events import Measured, Noted, Progressed, is_last
 from napari_samri.training.curves import LOSS, read_curves
 from napari_samri.training.preview import PREVIEW, read_preview
 
@@ -75,10 +75,9 @@ class TuningRun(Run):
         return TuneTally(self)
 
     def mark_seen(self, phase: Phase) -> None:
-        """Note that somebody was told how it ended; an estimate leaves no images behind."""
+        """Note that somebody was told how it ended; no images are left behind."""
         super().mark_seen(phase)
-        if self.only_estimates:
-            shutil.rmtree(self.jobs[0].folder / LAYERS, ignore_errors=True)
+        shutil.rmtree(self.jobs[0].folder / LAYERS, ignore_errors=True)
 
 
 class TuneTally(Tally):
@@ -94,6 +93,8 @@ class TuneTally(Tally):
     def take(self, number: int, event: Event) -> None:
         """Add an event of its job."""
         super().take(number, event)
+        if isinstance(event, Noted) and self._trains:
+            self._problems[self.note] = None  # else the line of progress would hide it
         if isinstance(event, Measured):
             dice = [value for name, value in event.values.items() if name != LOSS]
             self._dice = dice[0] if dice else self._dice
@@ -120,13 +121,10 @@ class TuneTally(Tally):
         text = f"Epoch {min(epochs, 1 + done * epochs // total)} of {epochs}{ending}"
         return text if self._dice is None else f"{text}; Dice {self._dice:.3f}"
 
-    def outcome(self) -> tuple[Phase, str]:
-        """Return how it ended."""
-        phase, text = super().outcome()
-        trained = isinstance(self.at[0], (Started, Progressed)) and self.at[0].what == "masks"
-        if phase != "failed" and trained and self._run.best is None:
-            text += "\nNo epoch was better than the model that it started from."
-        return phase, text
+    @property
+    def _trains(self) -> bool:
+        at = self.at[0]
+        return at is not None and at.what == "masks"
 
     def _look(self) -> None:
         """Read what the run has written, here rather than in the window's thread."""
@@ -169,6 +167,8 @@ def start_tuning(
     names = {str(request.out): request.out.name}
     if isinstance(request.source, Path):
         names[str(request.source)] = request.source.name
+    if manifest is not None:
+        names[str(manifest.parent)] = request.out.name
     details = {
         TUNE_KEY: True,
         "out": str(request.out),

@@ -9,7 +9,13 @@ from napari_samri._napari.background import Background, following
 from napari_samri._napari.embed_request import LayerPair
 from napari_samri._napari.embed_run import Status
 from napari_samri._napari.tune_request import facts_of, ready_layers
-from napari_samri._napari.tune_run import TuneStatus, find_tunings, start_tuning, tuning_to_show
+from napari_samri._napari.tune_run import (
+    TuneStatus,
+    TuningRun,
+    find_tunings,
+    start_tuning,
+    tuning_to_show,
+)
 from napari_samri.errors import Cancelled
 from napari_samri.io.atomic import make_folder
 from napari_samri.jobs.detached import new_job_folder
@@ -20,7 +26,6 @@ if TYPE_CHECKING:
 
     from napari_samri._napari.embed_run import Run
     from napari_samri._napari.tune_request import TuneRequest
-    from napari_samri._napari.tune_run import TuningRun
     from napari_samri.jobs.events import Cancel
     from napari_samri.training.preview import Preview
 
@@ -40,6 +45,13 @@ class TuningJob(Background):
     def preview(self) -> Preview | None:
         """What is made of a few slices."""
         return self.status.preview if isinstance(self.status, TuneStatus) else None
+
+    @property
+    def unfinished(self) -> Path | None:
+        """The folder of the run that is shown, if it can be gone on with."""
+        if isinstance(self.run, TuningRun) and not self.run.only_estimates:
+            return self.run.out if self.status.phase in {"stopped", "failed"} else None
+        return None
 
     def steps_of(self, request: TuneRequest, cancel: Cancel) -> Iterator[Run | Status | None]:
         """Prepare, start and follow a run."""
@@ -74,13 +86,10 @@ def tuning_steps(request: TuneRequest, cancel: Cancel) -> Iterator[Run | Status 
 
 def _started_from_layers(request: TuneRequest, pair: LayerPair, cancel: Cancel) -> Any:
     job = new_job_folder()
-    # An estimate leaves nothing where the run will be.
-    folder = job if request.only_estimate else request.out
-    make_folder(folder)
+    make_folder(job)
     try:
-        if request.only_estimate:
-            folder.chmod(0o700)  # what comes is somebody's image
-        steps = ready_layers(pair, folder, cancel)
+        job.chmod(0o700)  # what comes is somebody's image
+        steps = ready_layers(pair, job, cancel)
         while True:
             try:
                 next(steps)
@@ -93,6 +102,5 @@ def _started_from_layers(request: TuneRequest, pair: LayerPair, cancel: Cancel) 
             raise Cancelled(message)
         return start_tuning(request, manifest, notes, job)
     except BaseException:
-        if request.only_estimate:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(job, ignore_errors=True)
         raise

@@ -78,6 +78,12 @@ def run(options: argparse.Namespace) -> int:
     """Train; return the exit code."""
     config = config_of(options)
     if options.sbatch is not None:
+        if options.from_manifest is not None:
+            message = (
+                "--sbatch is for a bank that is there; make it with 'napari-samri embed' and give "
+                "that instead of --from-manifest."
+            )
+            raise InputError(message)
         _write_sbatch(options, config)
         return 0
     first = int(os.environ.get("RANK", "0")) == 0

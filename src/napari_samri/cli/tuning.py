@@ -13,8 +13,9 @@ from napari_samri.jobs.durations import duration
 from napari_samri.jobs.events import Finished, Noted, Stopped, never
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
+    from napari_samri.batch import EmbedConfig
     from napari_samri.datasets import Manifest
     from napari_samri.jobs.events import Cancel, Event
     from napari_samri.training import TrainConfig
@@ -35,9 +36,9 @@ def embed_then_fit(manifest: Path, config: TrainConfig, cancel: Cancel = never) 
     Raises
     ------
     InputError
-        If several processes shall train: they would all embed.
+        If several processes shall train: they would all embed. If a run is in the folder that
+        was begun with other images or labels.
     """
-    from napari_samri.batch import EmbedConfig, embed_bank
     from napari_samri.training import fit
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -46,24 +47,43 @@ def embed_then_fit(manifest: Path, config: TrainConfig, cancel: Cancel = never) 
             "'napari-samri embed' first and give that."
         )
         raise InputError(message)
-    embedding = EmbedConfig(
-        manifest=manifest,
-        out=config.bank,
-        model=config.model,
-        family=config.family,
-        device=config.device,
-    )
-    for event in embed_bank(embedding, cancel):
+    yield from fit(config, cancel, before=lambda: _embedded(manifest, config, cancel))
+
+
+def _embedded(manifest: Path, config: TrainConfig, cancel: Cancel) -> Generator[Event, None, bool]:
+    """Embed into the run's bank; return whether that was finished."""
+    from napari_samri.batch import embed_bank
+
+    _check_unchanged(manifest, config)
+    for event in embed_bank(_embedding(manifest, config.bank, config), cancel):
         if isinstance(event, Finished):
             yield Noted(text=event.text)
-            break
+            return True
         yield event
-        if isinstance(event, Stopped):
-            return
-    yield from fit(config, cancel)
+    return False
 
 
-def estimate_run(config: TrainConfig, manifest: Path | None, _: Cancel = never) -> Iterator[Event]:
+def _check_unchanged(manifest: Path, config: TrainConfig) -> None:
+    """Refuse to add to the bank of a run that was begun, or to train on labels that are gone."""
+    from napari_samri.batch.planning import changes_in
+    from napari_samri.datasets import read_manifest
+    from napari_samri.training.state import FILE
+
+    if not config.bank.exists():
+        return
+    new, gone = changes_in(config.bank, read_manifest(manifest))
+    if gone or (new and (config.out / FILE).exists()):
+        message = (
+            f"{config.out}: images or labels have changed since this run began ({new} slices are "
+            f"new or different, {gone} have no labels any more). Choose another folder for the "
+            "result, or take the changes back. The run in this folder is as it was."
+        )
+        raise InputError(message)
+
+
+def estimate_run(
+    config: TrainConfig, manifest: Path | None, cancel: Cancel = never
+) -> Iterator[Event]:
     """Measure how long a run will take, and tell it as the text and details of `Finished`."""
     from napari_samri.training.estimate import estimate
 
@@ -71,7 +91,11 @@ def estimate_run(config: TrainConfig, manifest: Path | None, _: Cancel = never) 
     if manifest is None:
         found, embedding = estimate(config), 0.0
     else:
-        found, embedding = _of_sample(config, manifest)
+        sampled = _of_sample(config, manifest, cancel)
+        if sampled is None:
+            yield Stopped(text="stopped; nothing was estimated, and nothing is kept")
+            return
+        found, embedding = sampled
     seconds = found.seconds + embedding
     text = f"about {duration(seconds)} for {config.epochs} epochs of {found.masks:,} masks"
     if embedding:
@@ -102,9 +126,9 @@ def masks_in(manifest: Manifest, *, split_slices: bool) -> dict[str, int]:
     return counts
 
 
-def _of_sample(config: TrainConfig, path: Path) -> tuple[Estimate, float]:
+def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimate, float] | None:
     """Embed a few slices into a bank of their own, and estimate for all from that."""
-    from napari_samri.batch import EmbedConfig, embed_bank
+    from napari_samri.batch import embed_bank
     from napari_samri.datasets import read_manifest, write_manifest
     from napari_samri.training.estimate import Counts, estimate
 
@@ -113,16 +137,25 @@ def _of_sample(config: TrainConfig, path: Path) -> tuple[Estimate, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_manifest(folder / "sample.json", _sample(manifest, path))
-        embedding = EmbedConfig(
-            manifest=folder / "sample.json",
-            out=folder / BANK,
-            model=config.model,
-            family=config.family,
-            device=config.device,
-        )
-        done = next(e for e in embed_bank(embedding) if isinstance(e, Finished)).details
+        embedding = _embedding(folder / "sample.json", folder / BANK, config)
+        *_, end = embed_bank(embedding, cancel)
+        if not isinstance(end, Finished):
+            return None
+        done = end.details
         found = estimate(replace(config, bank=folder / BANK, split_slices=False), counts)
     return found, done["encoding_seconds"] / done["slices"] * manifest.rows
+
+
+def _embedding(manifest: Path, bank: Path, config: TrainConfig) -> EmbedConfig:
+    from napari_samri.batch import EmbedConfig
+
+    return EmbedConfig(
+        manifest=manifest,
+        out=bank,
+        model=config.model,
+        family=config.family,
+        device=config.device,
+    )
 
 
 def _sample(manifest: Manifest, path: Path) -> Manifest:

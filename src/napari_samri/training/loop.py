@@ -36,7 +36,7 @@ from napari_samri.training.state import FILE, RunState, load_state
 from napari_samri.training.validate import ValidationSet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
     from napari_samri.jobs.events import Cancel
@@ -44,15 +44,28 @@ if TYPE_CHECKING:
     from napari_samri.training.pairs import Pairs
     from napari_samri.training.ranks import Ranks
 
+    Before = Callable[[], Generator[Event, None, bool]]
+
 LOCK = "run.lock"
 SHOW_SECONDS = 5.0
 
 
-def fit(config: TrainConfig, cancel: Cancel = never) -> Iterator[Event]:
+def fit(
+    config: TrainConfig, cancel: Cancel = never, *, before: Before | None = None
+) -> Iterator[Event]:
     """Fine-tune a decoder on a bank, and tell how it goes.
 
     Killed or stopped, it goes on when it is called again with the same numbers, and ends with
     the same weights. In processes that torchrun has started, it trains on all of them.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    cancel : callable
+        Tells whether to stop.
+    before : callable, optional
+        Yields events of what has to be done first, in a folder that is then this run's alone,
+        and returns whether to go on.
 
     Yields
     ------
@@ -68,8 +81,8 @@ def fit(config: TrainConfig, cancel: Cancel = never) -> Iterator[Event]:
     """
     device = own_device(resolve_device(config.device))
     with joined_ranks(device) as ranks, _own_folder(config.out, ranks):
-        run = make_run(config, ranks, str(device), cancel)
-        yield from _epochs(run)
+        if before is None or (yield from before()):
+            yield from _epochs(make_run(config, ranks, str(device), cancel))
 
 
 def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> Run:
@@ -127,22 +140,26 @@ def _epochs(run: Run) -> Iterator[Event]:
     total = config.epochs * plan.samples
     if not state.epoch and not state.batch:
         before = run.validated()
+        if before is None:
+            yield Stopped(text=f"{config.out}: stopped before the first epoch")
+            return
         yield from _note_curve(run, Measured(at=0, values=before))
         state.best = {name: value for name, value in before.items() if not math.isnan(value)}
     yield Started(what="masks", total=total, done=state.epoch * plan.samples)
-    while state.epoch < config.epochs:
+    yield from run.told()
+    while not run.ended:
         for done in run.train_epoch():
             yield Progressed(done=done, total=total, seconds_left=run.seconds_left(), what="masks")
             yield from run.told()
+        if not run.stopping:
+            yield from _end_epoch(run)
         if run.stopping:
             run.save()
             _show(run)
             yield Stopped(text=f"{config.out}: stopped in epoch {state.epoch + 1}; {_best(run)}")
             return
-        yield from _end_epoch(run)
-        if config.patience and state.epoch - state.best_epoch >= config.patience:
-            yield Noted(text=f"no better validation in {config.patience} epochs: training ends")
-            break
+    if run.out_of_patience:
+        yield Noted(text=f"no better validation in {config.patience} epochs: training ends")
     _show(run)
     yield Finished(
         text=f"{config.out}: {state.epoch} epochs; {_best(run)}",
@@ -151,24 +168,35 @@ def _epochs(run: Run) -> Iterator[Event]:
 
 
 def _end_epoch(run: Run) -> Iterator[Event]:
-    """Validate, keep what is best, and save."""
+    """Validate, keep what is best, and save; if that is stopped, the epoch is not counted."""
     state = run.state
-    loss = run.end_epoch()
-    values = {"loss": loss}
-    if state.epoch % run.config.validate_every == 0 or state.epoch == run.config.epochs:
+    epoch = state.epoch + 1
+    values = {"loss": run.epoch_loss}
+    if run.validates_now:
         found = run.validated()
+        if found is None:
+            return
         values |= found
-        for split, dice in found.items():
-            if dice > state.best.get(split, -1.0):
-                state.best[split] = dice
-                if split == next(iter(found)):
-                    state.best_epoch = state.epoch
-                save_best(run, split)
-    if not any(len(chosen.groups) for chosen in run.validation.values()):
-        state.best_epoch = state.epoch
-        save_best(run, "train")
+        _keep_best(run, epoch, found)
+    run.count_epoch()
+    yield from _note_curve(run, Measured(at=epoch, values=values))
     run.save()
-    yield from _note_curve(run, Measured(at=state.epoch, values=values))
+    yield from run.told()
+
+
+def _keep_best(run: Run, epoch: int, found: Mapping[str, float]) -> None:
+    """Write the decoder for each split on which it is better than ever, or if there is none."""
+    state = run.state
+    state.validated = epoch
+    for split, dice in found.items():
+        if dice > state.best.get(split, -1.0):
+            state.best[split] = dice
+            if split == next(iter(found)):
+                state.best_epoch = epoch
+            save_best(run, split, found)
+    if not found:
+        state.best_epoch = epoch
+        save_best(run, "train", found)
 
 
 def _note_curve(run: Run, point: Measured) -> Iterator[Event]:
@@ -190,7 +218,12 @@ def _show(run: Run) -> None:
 
 
 def _best(run: Run) -> str:
-    found = [f"best Dice {dice:.3f} ({split})" for split, dice in run.state.best.items()]
+    state = run.state
+    if state.best and not state.best_epoch:
+        if not state.validated:
+            return "no epoch was validated yet"
+        return "no epoch was better than the model that it started from"
+    found = [f"best Dice {dice:.3f} ({split})" for split, dice in state.best.items()]
     return "; ".join(found) or "no validation split"
 
 
@@ -206,8 +239,10 @@ def _own_folder(out: Path, ranks: Ranks) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out / LOCK)
         lock.acquire(timeout=0)
+        for left in out.glob(".*.safetensors"):  # of a run that was killed while it wrote
+            left.unlink()
     except Timeout as error:
-        message = f"{out}: another run is at work in this folder; choose another --out."
+        message = f"{out}: another run is at work in this folder; choose another for the result."
         raise InputError(message) from error
     except OSError as error:
         message = f"{out}: cannot be written ({error.strerror or error})."

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 def sbatch_script(config: TrainConfig, *, code_compat: bool = False) -> str:
     """Return a script for ``sbatch`` that trains with torchrun on all GPUs of its nodes.
 
-    A run that is preempted or out of time may be submitted again as it is: it goes on.
+    A run that is preempted goes back into the queue; one whose time is up saves and ends, and
+    goes on when the script is submitted again. The steps of a job do not inherit its processors.
     """
     line = " ".join(shlex.quote(word) for word in _command(config, code_compat=code_compat))
     python = shlex.quote(sys.executable)
@@ -31,7 +32,7 @@ def sbatch_script(config: TrainConfig, *, code_compat: bool = False) -> str:
 #SBATCH --output=samri-finetune-%j.log
 set -euo pipefail
 head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-exec srun {python} -m torch.distributed.run \\
+exec srun --cpus-per-task="$SLURM_CPUS_PER_TASK" {python} -m torch.distributed.run \\
     --nnodes "$SLURM_NNODES" --nproc-per-node "${{SLURM_GPUS_ON_NODE:-1}}" \\
     --rdzv-backend c10d --rdzv-endpoint "$head:29500" --rdzv-id "$SLURM_JOB_ID" \\
     {line}
@@ -59,5 +60,6 @@ def _command(config: TrainConfig, *, code_compat: bool) -> list[str]:
         *(("--family", config.family) if config.family else ()),
         *("--objective", config.objective.name, *(("--code-compat",) if code_compat else ())),
         *(("--split-slices",) if config.split_slices else ()),
+        *(("--device", config.device) if config.device != "auto" else ()),
         *(word for name, value in numbers.items() for word in (f"--{name}", str(value))),
     ]
