@@ -35,6 +35,18 @@ def test_products_are_those_of_fp32(on_amd: None, shape: tuple[int, int, int]) -
     assert (found - exact).norm() < 1e-5 * exact.norm()
 
 
+def test_somebodys_own_setting_comes_back(on_amd: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    matmul = torch.backends.mkldnn.matmul
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "ieee"
+    try:
+        with fast_products(), fast_products():
+            pass
+        assert setting() == "ieee"
+    finally:
+        matmul.fp32_precision = before
+
+
 def test_the_setting_goes_back_once_the_last_has_left(on_amd: None) -> None:
     if not products._worth_it():
         pytest.skip("this processor rounds to bfloat16, or has no oneDNN")

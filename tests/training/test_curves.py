@@ -24,6 +24,9 @@ def test_each_epoch_is_read_once(tmp_path: Path) -> None:
     assert [point["epoch"] for point in points] == [0, 1, 2]
     assert "loss" not in points[0]
     assert points[2]["loss"] == 0.3
+    for epoch in (3, 4):
+        add_point(tmp_path, Measured(at=epoch, values={"loss": 0.2}))
+    assert [point["epoch"] for point in read_curves(tmp_path)] == [0, 1, 2, 3, 4]
 
 
 def test_the_picture_shows_the_curves(tmp_path: Path) -> None:

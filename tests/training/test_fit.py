@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load, load_file
@@ -16,8 +17,12 @@ from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.jobs.events import Finished, Measured, Noted, Progressed, Started, Stopped
 from napari_samri.segment.loading import load_model
 from napari_samri.training import TrainConfig, fit
+from napari_samri.training.curves import read_curves
+from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.objective import MEDICOSAM, MEDSAM, SAMRI_BOX
-from napari_samri.training.optimise import Optimiser
+from napari_samri.training.optimise import Optimiser, decays
+from napari_samri.training.preview import read_preview
+from napari_samri.training.ranks import Ranks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,6 +127,39 @@ def test_stopped_and_gone_on_with(bank: Path, tmp_path: Path) -> None:
     assert not any(isinstance(event, Progressed) for event in again)
 
 
+def test_stopped_while_it_validates(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The part of a split that was looked at does not stand for all of it."""
+    from napari_samri.training import validate
+
+    list(fit(config_of(bank, tmp_path / "whole")))
+    real, looks, most = validate.plain_answers, [], [0]
+
+    def counted(*args: Any) -> Any:
+        looks.append(None)
+        return real(*args)
+
+    monkeypatch.setattr(validate, "plain_answers", counted)
+    config = config_of(bank, tmp_path / "parts")
+    assert isinstance(list(fit(config, lambda: len(looks) > most[0]))[-1], Stopped)
+    assert len(looks) == 1
+    assert not (tmp_path / "parts" / "curves.jsonl").exists()
+    most[0] = 10**6
+    stopped = []
+    for event in fit(config, lambda: len(looks) > most[0]):
+        stopped.append(event)
+        if isinstance(event, Progressed) and event.done == 28:  # the last batch of the epoch
+            most[0] = len(looks)
+    assert isinstance(stopped[-1], Stopped)
+    assert "no epoch was validated yet" in stopped[-1].text
+    assert [e.at for e in stopped if isinstance(e, Measured)] == [0], "the epoch does not count"
+    assert not (tmp_path / "parts" / "best.safetensors").exists()
+    assert isinstance(list(fit(config))[-1], Finished)
+    assert_same(weights(tmp_path / "whole"), weights(tmp_path / "parts"), 0)
+    assert read_curves(tmp_path / "whole") == read_curves(tmp_path / "parts")
+
+
 def test_more_epochs_go_on_from_a_run_that_was_finished(bank: Path, tmp_path: Path) -> None:
     list(fit(config_of(bank, tmp_path / "whole", epochs=3)))
     list(fit(config_of(bank, tmp_path / "parts", epochs=1)))
@@ -139,7 +177,47 @@ def test_training_ends_when_nothing_gets_better(bank: Path, tmp_path: Path) -> N
     config = config_of(bank, tmp_path, learning_rate=1e-12, epochs=9, patience=2)
     events = list(fit(config))
     assert any(isinstance(event, Noted) and "no better" in event.text for event in events)
-    assert events[-1].details["epochs"] <= 4
+    ended = events[-1].details["epochs"]
+    assert ended <= 4
+    again = list(fit(config))
+    assert again[-1].details["epochs"] == ended, "not one epoch more each time"
+    assert not any(isinstance(event, Progressed) for event in again)
+
+
+def test_patience_counts_from_validation_to_validation(bank: Path, tmp_path: Path) -> None:
+    config = config_of(bank, tmp_path, epochs=4, patience=1, validate_every=2)
+    events = list(fit(config))
+    assert events[-1].details["epochs"] == 4, "the second epoch was the first that was looked at"
+    assert (tmp_path / "best.safetensors").exists()
+
+
+def test_a_card_tells_of_its_own_decoder(bank: Path, tmp_path: Path) -> None:
+    events = list(fit(config_of(bank, tmp_path, epochs=4)))
+    points = {event.at: event.values for event in events if isinstance(event, Measured)}
+    for name in ("best", "best-zero-shot"):
+        card = load_model(tmp_path / f"{name}.safetensors", "cpu").card
+        assert card is not None
+        own = points[card.epochs]
+        assert card.scores == {
+            f"dice, {split}": round(own[split], 4) for split in ("validation", "zero-shot")
+        }
+
+
+def test_no_epoch_was_better(bank: Path, tmp_path: Path) -> None:
+    events = list(fit(config_of(bank, tmp_path, epochs=1, learning_rate=0.5)))
+    assert "no epoch was better than the model that it started from" in events[-1].text
+    assert not (tmp_path / "best.safetensors").exists()
+
+
+def test_matrices_decay_and_nothing_else(bank: Path, tmp_path: Path) -> None:
+    model = load_model("starter", "cpu")
+    optimiser = Optimiser(PromptedDecoder(model), config_of(bank, tmp_path), Ranks())
+    free = {name for name, value in optimiser.parameters.items() if not decays(name, value)}
+    rest = optimiser.parameters.keys() - free
+    assert "mask_tokens.weight" in free
+    assert any(name.endswith("cross_attn_token_to_image.q_proj.weight") for name in rest)
+    assert any(name.endswith("mlp.lin1.weight") for name in rest)
+    assert not [name for name in rest if "norm" in name or name.endswith("bias")]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(
@@ -178,6 +256,51 @@ def test_memory_that_runs_out_makes_the_pieces_smaller(
     notes = [event.text for event in events if isinstance(event, Noted)]
     assert [note.split(":")[1].split()[0] for note in notes] == ["6", "3"]
     assert_same(weights(tmp_path / "plenty"), weights(tmp_path / "scarce"), 1e-5)
+
+
+def test_memory_that_runs_out_while_it_validates(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from napari_samri.training import validate
+
+    list(fit(config_of(bank, tmp_path / "plenty", epochs=1)))
+    real = validate.plain_answers
+
+    def greedy(decoder: Any, samples: Any, *rest: Any) -> Any:
+        if len(samples.truth) > 1:  # fewer than share a slice
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")
+        return real(decoder, samples, *rest)
+
+    monkeypatch.setattr(validate, "plain_answers", greedy)
+    events = list(fit(config_of(bank, tmp_path / "scarce", epochs=1)))
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    assert [note.split(":")[1].split()[0] for note in notes] == ["3", "1"]
+    points = [read_curves(tmp_path / name) for name in ("plenty", "scarce")]
+    assert points[0][0]["validation"] == pytest.approx(points[1][0]["validation"])
+
+
+def test_memory_that_runs_out_in_a_step_is_not_hidden(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step cannot be taken once more: some of the weights may have moved."""
+
+    def greedy(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(Optimiser, "finish", greedy)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(fit(config_of(bank, tmp_path, epochs=1)))
+
+
+def test_a_preview_has_all_that_was_drawn(bank: Path, tmp_path: Path) -> None:
+    list(fit(config_of(bank, tmp_path, epochs=1, masks_per_slice=1, micro_batch=1)))
+    preview = read_preview(tmp_path)
+    assert preview is not None
+    with Bank(bank) as opened:
+        drawn = [np.asarray(opened.labels(int(row))) for row in preview.rows]
+    np.testing.assert_array_equal(preview.truth, drawn)
+    assert len(np.unique(preview.truth)) > 2
+    assert len(np.unique(preview.prediction)) > 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on file sizes")

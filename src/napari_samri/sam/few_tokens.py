@@ -168,9 +168,8 @@ def masks_of(
 def _spread(convolution: torch.nn.ConvTranspose2d, pixels: torch.Tensor) -> torch.Tensor:
     """Return the block of two by two pixels that each pixel (..., C) becomes: (..., 4, C')."""
     weight = convolution.weight.permute(2, 3, 1, 0)  # (2, 2, C', C)
-    bias = convolution.bias
-    assert bias is not None  # noqa: S101  # SAM's have one
-    blocks = F.linear(pixels, weight.flatten(0, 2), bias.repeat(4))
+    bias = None if convolution.bias is None else convolution.bias.repeat(4)
+    blocks = F.linear(pixels, weight.flatten(0, 2), bias)
     return blocks.unflatten(-1, (4, -1))
 
 

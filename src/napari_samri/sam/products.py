@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 # fp32 is good to 1e-7 per operation, bfloat16 to 4e-3.
 _MOST_ERROR = 1e-5
+_ASK = "bf16"
 _lock = Lock()
 _inside = 0
+_before = "none"
 
 
 @contextmanager
@@ -49,15 +51,16 @@ def fast_products() -> Iterator[None]:
 
 
 def _enter(step: int) -> None:
-    global _inside  # as the setting that it counts for
+    global _inside, _before  # as the setting that they count for and keep
     with _lock:
+        if not _inside:
+            _before = _matmul().fp32_precision
         _inside += step
-        _ask_onednn(asked=_inside > 0)
+        _matmul().fp32_precision = _ASK if _inside else _before
 
 
-def _ask_onednn(*, asked: bool) -> None:
-    matmul: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # has no stubs
-    matmul.fp32_precision = "bf16" if asked else "none"
+def _matmul() -> Any:
+    return torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # has no stubs
 
 
 @cache
@@ -71,11 +74,11 @@ def _worth_it() -> bool:
     matrix = torch.randn(256, 256, generator=torch.Generator().manual_seed(0))
     exact = matrix.double() @ matrix.double()
     with _lock:
-        _ask_onednn(asked=True)
+        before, _matmul().fp32_precision = _matmul().fp32_precision, _ASK
         try:
             found = matrix @ matrix
         finally:
-            _ask_onednn(asked=False)
+            _matmul().fp32_precision = before
     return bool((found - exact).norm() < _MOST_ERROR * exact.norm())
 
 

@@ -12,6 +12,11 @@ from napari_samri.training.objective import SAMRI_BP, Objective
 if TYPE_CHECKING:
     from pathlib import Path
 
+_COUNTS = (
+    *("epochs", "batch", "micro_batch", "masks_per_slice", "quota"),
+    *("validate_every", "validate_masks"),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
@@ -76,18 +81,15 @@ class TrainConfig:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        counts = (
-            self.epochs,
-            self.batch,
-            self.micro_batch,
-            self.masks_per_slice,
-            self.validate_every,
-            self.validate_masks,
-        )
-        if min(counts) < 1 or self.patience < 0 or self.weight_decay < 0:
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                message = f"{name.replace('_', ' ')} is {value}; expected at least 1."
+                raise InputError(message)
+        if self.patience < 0 or self.weight_decay < 0:
             message = (
-                "epochs, batch, micro batch, masks per slice and validation count from 1, "
-                f"patience and weight decay from 0; found {self.as_dict()}."
+                f"patience is {self.patience} and weight decay {self.weight_decay}; expected at "
+                "least 0."
             )
             raise InputError(message)
         if not 0 < self.learning_rate < 1:

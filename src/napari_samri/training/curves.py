@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from os import SEEK_END
+from typing import IO, TYPE_CHECKING, Any
 
 from napari_samri.errors import StoreError
 from napari_samri.io.atomic import replacing
@@ -33,11 +34,20 @@ def add_point(out: Path, point: Measured) -> None:
     """
     values = {name: value for name, value in point.values.items() if math.isfinite(value)}
     try:
-        with (out / CURVES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"epoch": point.at, **values}) + "\n")
+        with (out / CURVES).open("a+b") as file:
+            if _is_torn(file):  # the run was killed in the middle of a line
+                file.write(b"\n")
+            file.write(json.dumps({"epoch": point.at, **values}).encode() + b"\n")
     except OSError as error:
         message = f"{out / CURVES}: cannot be written ({error.strerror or error}). Make room."
         raise StoreError(message) from error
+
+
+def _is_torn(file: IO[bytes]) -> bool:
+    if not file.seek(0, SEEK_END):
+        return False
+    file.seek(-1, SEEK_END)
+    return file.read(1) != b"\n"
 
 
 def read_curves(out: Path) -> list[dict[str, float]]:

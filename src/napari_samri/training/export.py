@@ -9,6 +9,7 @@ from napari_samri.sam.tuned import DecoderCard, write_decoder
 from napari_samri.segment.tuned import card_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from napari_samri.embeddings.bank import Bank
@@ -34,8 +35,8 @@ def best_path(out: Path, split: str) -> Path:
     return out / f"{name}.safetensors"
 
 
-def save_best(run: Run, split: str) -> None:
-    """Write the decoder as it is now, by the first rank.
+def save_best(run: Run, split: str, dice: Mapping[str, float]) -> None:
+    """Write the decoder as it is now, by the first rank, with its own Dice on each split.
 
     Raises
     ------
@@ -44,7 +45,7 @@ def save_best(run: Run, split: str) -> None:
     """
     if not run.ranks.first:
         return
-    scores = {f"dice, {name}": round(dice, 4) for name, dice in run.state.best.items()}
-    card = replace(run.card, epochs=run.state.epoch, scores=scores)
+    scores = {f"dice, {name}": round(value, 4) for name, value in dice.items()}
+    card = replace(run.card, epochs=run.state.epoch + 1, scores=scores)
     tensors = run.optimiser.decoder.decoder.state_dict()
     write_decoder(best_path(run.config.out, split), tensors, card)

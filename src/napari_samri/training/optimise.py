@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_samri.training.step import Samples
 
 BETAS = (0.9, 0.999)
-_NO_DECAY = ("norm", "token", "bias")
+_TOKENS = ("iou_token.", "mask_tokens.")
 
 
 @dataclass
@@ -90,17 +90,13 @@ class Optimiser:
         ModelError
             On all ranks, if the loss of any was not finite; no step is taken then.
         """
-        device = next(iter(self.parameters.values())).device
         own = [sums.loss, float(sums.masks), float(sums.bad_row >= 0), float(stop)]
-        loss, masks, bad, stopping = self._ranks.sum(
-            torch.tensor(own, dtype=torch.float64).to(device)
-        ).tolist()
+        loss, masks, bad, stopping = self._ranks.sum_numbers(own)
         if bad:
             where = f"on row {sums.bad_row} of the bank" if sums.bad_row >= 0 else "on another rank"
             message = (
                 f"the loss is not finite {where}; training has stopped, and the last good "
-                "checkpoint is kept. Look at that slice ('napari-samri bank verify'), or lower "
-                "the learning rate."
+                "checkpoint is kept. Look at that slice and its labels, or lower the learning rate."
             )
             raise ModelError(message)
         if masks:
@@ -114,7 +110,7 @@ class Optimiser:
 
 def decays(name: str, parameter: torch.nn.Parameter) -> bool:
     """Tell whether a parameter decays: matrices do, biases, norms and tokens do not."""
-    return parameter.ndim > 1 and not any(part in name for part in _NO_DECAY)
+    return parameter.ndim > 1 and not name.startswith(_TOKENS)
 
 
 def _trained(decoder: PromptedDecoder, *, quality: bool) -> list[tuple[str, torch.nn.Parameter]]:

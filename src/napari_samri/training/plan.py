@@ -9,6 +9,7 @@ and large ones in part, so that an epoch is nearly uniform over data sets.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,13 +139,20 @@ def share_of(groups: list[Group], rank: int, ranks: int) -> list[Group]:
 
 
 def micro_batches(groups: list[Group], masks: int) -> list[list[Group]]:
-    """Cut groups into pieces of up to so many masks, or a single larger group."""
+    """Cut groups into pieces of up to so many masks; a larger group is torn apart."""
     pieces: list[list[Group]] = []
     held = masks
-    for group in groups:
+    for group in chain.from_iterable(_parts_of(each, masks) for each in groups):
         if held + len(group.labels) > masks or not pieces:
             pieces.append([])
             held = 0
         pieces[-1].append(group)
         held += len(group.labels)
     return pieces
+
+
+def _parts_of(group: Group, masks: int) -> list[Group]:
+    return [
+        Group(group.row, group.labels[begin : begin + masks], group.samples[begin : begin + masks])
+        for begin in range(0, len(group.labels), masks)
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_samri.training.plan import Group
     from napari_samri.training.run import Run
 
 PREVIEW = "preview.npz"
@@ -67,7 +69,9 @@ def save_preview(run: Run) -> None:
         If the disk refuses; the preview before is still there.
     """
     chosen = _chosen(run)
-    pictures = [_answered(run, row, labels) for row, labels in chosen.items()]
+    pictures = [
+        run.with_room(partial(_answered, run, row, labels)) for row, labels in chosen.items()
+    ]
     truth, prediction = (np.stack(each) for each in zip(*pictures, strict=True))
     arrays: dict[str, Any] = {
         "epoch": np.int64(run.state.epoch),
@@ -88,34 +92,43 @@ def _chosen(run: Run) -> dict[int, tuple[int, ...]]:
         for row, label in zip(run.plan.row, run.plan.label, strict=True):
             found[int(row)] = (*found.get(int(row), ()), int(label))
     else:
-        found = {group.row: group.labels for group in groups}
+        for group in groups:
+            found[group.row] = (*found.get(group.row, ()), *group.labels)
     rows = sorted(found)
     places = np.linspace(0, len(rows) - 1, min(MOST_SLICES, len(rows))).round().astype(int)
-    most = run.config.masks_per_slice
-    return {rows[place]: found[rows[place]][:most] for place in places}
+    return {rows[place]: found[rows[place]] for place in places}
 
 
 def _answered(
     run: Run, row: int, labels: tuple[int, ...]
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
     """Return what was drawn on a row, and what the decoder answers to its boxes."""
-    from napari_samri.training.plan import Group
-    from napari_samri.training.prompts import numbers_needed
-    from napari_samri.training.validate import plain_answers
+    from napari_samri.training.plan import Group, micro_batches
 
-    group = Group(row, labels, tuple(range(len(labels))))
+    whole = Group(row, labels, tuple(range(len(labels))))
     drawn = np.asarray(run.bank.labels(row)).astype(np.uint16)
     truth = np.where(np.isin(drawn, labels), drawn, 0).astype(np.uint16)
     prediction = np.zeros_like(truth)
+    pieces = micro_batches([whole], run.micro_batch)
+    answered = [answer for (part,) in pieces for answer in _masks_of(run, part)]
+    # Small ones last: what lies within another object shall be seen.
+    for label, mask in sorted(answered, key=lambda each: -int(each[1].sum())):
+        prediction[mask] = label
+    return truth, prediction
+
+
+def _masks_of(run: Run, group: Group) -> list[tuple[int, NDArray[np.bool_]]]:
+    """Return labels of a group, and the masks that the decoder answers to their boxes."""
+    from napari_samri.training.prompts import numbers_needed
+    from napari_samri.training.validate import plain_answers
+
     read = run.source.read([group])
     places = read[-1]
-    numbers = np.full((len(labels), numbers_needed(0)), _MIDDLE, np.float32)
+    numbers = np.full((max(group.samples) + 1, numbers_needed(0)), _MIDDLE, np.float32)
     samples = run.source.to_samples(read, numbers)
     if samples is None:
-        return truth, prediction
+        return []
     (masks,) = plain_answers(run.optimiser.decoder, samples, run.config.objective)
-    answered = list(zip(places, masks.cpu().numpy(), strict=True))
-    # Small ones last: what lies within another object shall be seen.
-    for place, mask in sorted(answered, key=lambda each: -int(each[1].sum())):
-        prediction[mask] = labels[place]
-    return truth, prediction
+    label_of = dict(zip(group.samples, group.labels, strict=True))
+    answers = zip(places, masks.cpu().numpy(), strict=True)
+    return [(label_of[place], mask) for place, mask in answers]

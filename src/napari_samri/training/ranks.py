@@ -23,11 +23,14 @@ class Ranks:
     Parameters
     ----------
     rank, ranks : int
+    device : torch.device, optional
+        Through which numbers go to other ranks.
     """
 
-    def __init__(self, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(self, rank: int = 0, ranks: int = 1, device: torch.device | str = "cpu") -> None:
         self.rank = rank
         self.ranks = ranks
+        self._device = device
 
     @property
     def first(self) -> bool:
@@ -39,6 +42,13 @@ class Ranks:
         if self.ranks > 1:
             dist.all_reduce(values)
         return values
+
+    def sum_numbers(self, values: Sequence[float]) -> list[float]:
+        """Return the sum of each number over all ranks, in double precision."""
+        if self.ranks == 1:
+            return list(values)  # not by way of the device: Apple's GPUs have no doubles
+        found = self.sum(torch.tensor(values, dtype=torch.float64, device=self._device))
+        return [float(value) for value in found]
 
     def sum_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
         """Replace gradients by their sums over all ranks, in one message."""
@@ -61,9 +71,10 @@ def joined_ranks(device: torch.device) -> Iterator[Ranks]:
     if "TORCHELASTIC_RUN_ID" not in os.environ or dist.is_initialized():
         yield Ranks()
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    on_gpus = device.type == "cuda"
+    dist.init_process_group("nccl" if on_gpus else "gloo")
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size())
+        yield Ranks(dist.get_rank(), dist.get_world_size(), device if on_gpus else "cpu")
     finally:
         dist.destroy_process_group()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -17,7 +18,7 @@ from napari_samri.training.state import FILE, save_state
 from napari_samri.training.validate import mean_dice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from napari_samri.embeddings.bank import Bank
     from napari_samri.jobs.events import Cancel
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
     from napari_samri.training.state import RunState
     from napari_samri.training.validate import ValidationSet
 
+T = TypeVar("T")
+
 _READ_AHEAD = 3
+# What torch says on Linux, on Windows, and on Apple's GPUs.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "backend out of memory")
 SAVE_SECONDS = 60.0
 
 
@@ -68,6 +73,8 @@ class Run:
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     shown: float = -math.inf
+    _validating: float = 0.0
+    _in_step: bool = False
     _trained: int = 0
     _saved: float = field(default_factory=time.monotonic)
 
@@ -100,7 +107,9 @@ class Run:
                     if samples is not None:
                         self.optimiser.add(sums, samples, piece)
                     continue
+                self._in_step = True
                 loss, self.stopping = self.optimiser.finish(sums, stop=self.cancel())
+                self._in_step = False
                 count = _masks(batches[self.state.batch])
                 self.state.loss_sum += loss
                 self.state.batch += 1
@@ -124,8 +133,12 @@ class Run:
             yield [], None
 
     def _make_room(self, error: BaseException) -> None:
-        """Halve what is computed at once after memory ran out; let all other errors pass."""
-        if not _is_out_of_memory(error) or self.micro_batch == 1:
+        """Halve what is computed at once after memory ran out; let all other errors pass.
+
+        Those of the optimiser's own step too, which cannot be taken once more: weights may have
+        moved, and other ranks wait for this one's gradients.
+        """
+        if not is_out_of_memory(error) or self.micro_batch == 1 or self._in_step:
             raise error
         self.micro_batch = max(1, self.micro_batch // 2)
         if torch.cuda.is_available():
@@ -140,28 +153,70 @@ class Run:
         while self.notes:
             yield Noted(text=self.notes.pop(0))
 
-    def end_epoch(self) -> float:
-        """Count an epoch; return the mean loss of its batches."""
-        loss = self.state.loss_sum / max(1, self.state.batch)
+    @property
+    def epoch_loss(self) -> float:
+        """Mean loss of the batches of this epoch."""
+        return self.state.loss_sum / max(1, self.state.batch)
+
+    @property
+    def ended(self) -> bool:
+        """Whether all epochs are done, or validation has not got better for long enough."""
+        return self.state.epoch >= self.config.epochs or self.out_of_patience
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether validation has not got better for long enough."""
+        patience = self.config.patience
+        return 0 < patience <= self.state.validated - self.state.best_epoch
+
+    @property
+    def validates_now(self) -> bool:
+        """Whether this epoch ends with a validation, or is kept for there is nothing to do so."""
+        if not any(chosen.groups for chosen in self.validation.values()):
+            return True
+        epoch = self.state.epoch + 1
+        return epoch % self.config.validate_every == 0 or epoch == self.config.epochs
+
+    def count_epoch(self) -> None:
+        """Go on to the next epoch."""
         self.state.epoch += 1
         self.state.batch, self.state.loss_sum = 0, 0.0
-        return loss
 
-    def validated(self) -> dict[str, float]:
-        """Return the mean Dice on each split that has masks."""
-        return {
-            split: mean_dice(
-                self.optimiser.decoder,
-                self.source,
-                chosen,
-                self.config.objective,
-                self.config.micro_batch,
-                self.ranks,
-                self.cancel,
-            )
-            for split, chosen in self.validation.items()
-            if chosen.groups
-        }
+    def validated(self) -> dict[str, float] | None:
+        """Return the mean Dice on each split that has masks, or None if somebody has asked to stop.
+
+        It is not counted then: some masks were not looked at.
+        """
+        begin = time.perf_counter()
+        found: dict[str, float] = {}
+        for split, chosen in self.validation.items():
+            if chosen.groups:
+                dice = self.with_room(partial(self._dice_on, chosen))
+                if dice is None:
+                    self.stopping = True
+                    return None
+                found[split] = dice
+        self._validating = time.perf_counter() - begin
+        return found
+
+    def with_room(self, action: Callable[[], T]) -> T:
+        """Do something once more, with less at once, whenever memory runs out on the way."""
+        while True:
+            try:
+                return action()
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                self._make_room(error)
+
+    def _dice_on(self, chosen: ValidationSet) -> float | None:
+        return mean_dice(
+            self.optimiser.decoder,
+            self.source,
+            chosen,
+            self.config.objective,
+            self.micro_batch,
+            self.ranks,
+            self.cancel,
+        )
 
     def save(self) -> None:
         """Save the state, by the first rank."""
@@ -175,7 +230,8 @@ class Run:
             return None
         done = self.state.epoch * self.plan.samples + self.state.batch * self.config.batch
         left = max(0, self.config.epochs * self.plan.samples - done)
-        return self.seconds / self._trained * left
+        validations = (self.config.epochs - self.state.epoch) / self.config.validate_every
+        return self.seconds / self._trained * left + self._validating * validations
 
     def _save_now_and_then(self) -> None:
         if time.monotonic() - self._saved > SAVE_SECONDS:
@@ -186,7 +242,8 @@ def _masks(groups: list[Group]) -> int:
     return sum(len(group.labels) for group in groups)
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    # On a CPU, torch has no class of its own for it.
-    named = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-    return named or "can't allocate memory" in str(error)
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out: beside CUDA, torch has no class of its own for it."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)

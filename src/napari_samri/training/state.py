@@ -6,7 +6,6 @@ No random state is in it: all chance in a run is a function of its seed and the 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from napari_samri.errors import InputError, StoreError
+from napari_samri.io.atomic import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,9 @@ class RunState:
     best : dict of str to float
         Best Dice by split, so far.
     best_epoch : int
-        When the first of them was last improved.
+        When the first of them was last improved; 0 is the model that was started from.
+    validated : int
+        The last epoch that was validated.
     """
 
     epoch: int = 0
@@ -46,6 +48,7 @@ class RunState:
     loss_sum: float = 0.0
     best: dict[str, float] = field(default_factory=dict)
     best_epoch: int = 0
+    validated: int = 0
 
 
 def save_state(path: Path, state: RunState, optimiser: Optimiser, identity: str) -> None:
@@ -60,16 +63,13 @@ def save_state(path: Path, state: RunState, optimiser: Optimiser, identity: str)
     for name, parameter in optimiser.parameters.items():
         moments = optimiser.adam.state.get(parameter, {})
         tensors |= {f"{key}.{name}": moments[key] for key in _MOMENTS if key in moments}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     metadata = {"state": json.dumps(asdict(state)), "identity": identity}
     try:
-        save_file({k: _plain(v) for k, v in tensors.items()}, temporary, metadata=metadata)
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
+        with replacing(path) as temporary:
+            save_file({k: _plain(v) for k, v in tensors.items()}, temporary, metadata=metadata)
+    except SafetensorError as error:
         message = f"{path}: cannot be written ({error}). The state before it is kept; make room."
         raise StoreError(message) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_state(path: Path, optimiser: Optimiser, identity: str) -> RunState:
@@ -98,7 +98,7 @@ def load_state(path: Path, optimiser: Optimiser, identity: str) -> RunState:
     except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        message = f"{path}: a damaged state ({error}); delete it to begin the run anew."
+        message = f"{path}: a damaged state ({error}); choose another folder to begin anew."
         raise InputError(message) from error
 
 
@@ -109,7 +109,8 @@ def _check_identity(path: Path, found: str, expected: str) -> None:
     changed = sorted(name for name in before | now if before.get(name) != now.get(name))
     message = (
         f"{path.parent}: a run with other numbers is in this folder (differing: "
-        f"{', '.join(changed)}). Give the same ones to go on with it, or choose another --out."
+        f"{', '.join(changed)}). Give the same ones to go on with it, or choose another folder for "
+        "the result."
     )
     raise InputError(message)
 

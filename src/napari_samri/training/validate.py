@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,8 @@ def mean_dice(
     micro_batch: int,
     ranks: Ranks,
     cancel: Cancel,
-) -> float:
-    """Return the mean Dice over masks, over all ranks; NaN if there are none.
+) -> float | None:
+    """Return the mean Dice over masks and ranks (NaN if there are none), or None if stopped.
 
     Prompts are those of the objective, with the box unmoved and each point in the middle of its
     pixels. Where an objective corrects, the mean is over all rounds: a decoder is better if its
@@ -77,16 +78,27 @@ def mean_dice(
         (max(1, chosen.masks), numbers_needed(objective.n_steps)), _MIDDLE, np.float32
     )
     pieces = micro_batches(share_of(chosen.groups, ranks.rank, ranks.ranks), micro_batch)
-    total = torch.zeros(2, dtype=torch.float64)
-    for read in run_ahead(map(source.read, pieces), _READ_AHEAD):
-        samples = source.to_samples(read, numbers)
-        if samples is None or cancel():
-            continue
-        for masks in plain_answers(decoder, samples, objective, objective.n_steps):
-            dice = dice_of(masks, samples.truth)
-            total += torch.tensor([float(dice.sum()), float(len(dice))], dtype=torch.float64)
-    found, count = ranks.sum(total.to(next(decoder.parameters()).device)).tolist()
-    return found / count if count else float("nan")
+    total, count, stop = 0.0, 0, False
+    reads = run_ahead(map(source.read, pieces), _READ_AHEAD)
+    try:
+        for read in reads:
+            stop = cancel()
+            if stop:
+                break
+            samples = source.to_samples(read, numbers)
+            if samples is None:
+                continue
+            for masks in plain_answers(decoder, samples, objective, objective.n_steps):
+                dice = dice_of(masks, samples.truth)
+                total += float(dice.sum())
+                count += len(dice)
+    finally:
+        reads.close()
+    total, masks_seen, stopping = ranks.sum_numbers([total, count, stop])
+    # The mean of a part of the split would be compared with that of all of it.
+    if stopping:
+        return None
+    return total / masks_seen if masks_seen else math.nan
 
 
 def dice_of(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
