@@ -233,7 +233,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(
         return (values * float("nan") if row == 5 else values), scale
 
     monkeypatch.setattr(Bank, "stored", broken)
-    with pytest.raises(ModelError, match="not finite on row 5 of the bank"):
+    with pytest.raises(
+        ModelError, match=r"row 5 of the bank \(slice 5 along axis 0 of case0_img.nii.gz\)"
+    ):
         list(fit(config))
     assert_same(weights(tmp_path), before, 0)
 

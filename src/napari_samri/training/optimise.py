@@ -12,6 +12,8 @@ from napari_samri.sam.products import fast_products
 from napari_samri.training.step import rounds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_samri.training.config import TrainConfig
     from napari_samri.training.decoder import PromptedDecoder
     from napari_samri.training.plan import Group
@@ -82,8 +84,18 @@ class Optimiser:
             sums.loss += float(whole.detach())
         sums.masks += len(samples.image)
 
-    def finish(self, sums: StepSums, *, stop: bool = False) -> tuple[float, bool]:
+    def finish(
+        self, sums: StepSums, *, stop: bool = False, name_of: Callable[[int], str] = str
+    ) -> tuple[float, bool]:
         """Take the step of a batch; return its mean loss, and whether any rank wants to stop.
+
+        Parameters
+        ----------
+        sums : StepSums
+        stop : bool
+            Whether this rank wants to.
+        name_of : callable
+            Returns what people call a row of the bank.
 
         Raises
         ------
@@ -93,7 +105,7 @@ class Optimiser:
         own = [sums.loss, float(sums.masks), float(sums.bad_row >= 0), float(stop)]
         loss, masks, bad, stopping = self._ranks.sum_numbers(own)
         if bad:
-            where = f"on row {sums.bad_row} of the bank" if sums.bad_row >= 0 else "on another rank"
+            where = f"on {name_of(sums.bad_row)}" if sums.bad_row >= 0 else "on another rank"
             message = (
                 f"the loss is not finite {where}; training has stopped, and the last good "
                 "checkpoint is kept. Look at that slice and its labels, or lower the learning rate."

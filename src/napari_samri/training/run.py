@@ -108,7 +108,9 @@ class Run:
                         self.optimiser.add(sums, samples, piece)
                     continue
                 self._in_step = True
-                loss, self.stopping = self.optimiser.finish(sums, stop=self.cancel())
+                loss, self.stopping = self.optimiser.finish(
+                    sums, stop=self.cancel(), name_of=self._name_of
+                )
                 self._in_step = False
                 count = _masks(batches[self.state.batch])
                 self.state.loss_sum += loss
@@ -206,6 +208,12 @@ class Run:
                 return action()
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 self._make_room(error)
+
+    def _name_of(self, row: int) -> str:
+        study, entry = self.bank.slice_of(row)
+        return (
+            f"row {row} of the bank (slice {entry.index} along axis {study.axis} of {study.image})"
+        )
 
     def _dice_on(self, chosen: ValidationSet) -> float | None:
         return mean_dice(
