@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import napari
-from qtpy.QtOpenGLWidgets import QOpenGLWidget
+from qtpy.QtWidgets import QWidget
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -30,8 +30,9 @@ def second_viewer(viewer: Viewer) -> Viewer:
 
 def _draw_for_itself(viewer: Viewer) -> None:
     window = viewer.window._qt_window  # napari has no public way to its canvas
-    for canvas in window.findChildren(QOpenGLWidget):
-        if not canvas.property(_MARK):
+    for canvas in window.findChildren(QWidget):
+        # By what it can do: the class of widgets with a context lies elsewhere in each Qt.
+        if hasattr(canvas, "makeCurrent") and not canvas.property(_MARK):
             canvas.setProperty(_MARK, True)
             viewer.layers.events.removing.connect(_Current(canvas), position="first")
 
@@ -39,7 +40,7 @@ def _draw_for_itself(viewer: Viewer) -> None:
 class _Current:
     """Makes the context of a canvas current, as long as there is one."""
 
-    def __init__(self, canvas: QOpenGLWidget) -> None:
+    def __init__(self, canvas: Any) -> None:
         self._canvas = canvas
 
     def __call__(self, *_: object) -> None:
