@@ -37,7 +37,6 @@ def make_pictures(studio: Studio) -> None:
 def in_progress(studio: Studio, widget: Any) -> None:
     form = widget.form
     form.out.line_edit.value = "phantom_tuned"
-    form.objective.value = "samri-box"
     form.epochs.value = EPOCHS
     widget.progress.train.click()
     studio.until(lambda: len(getattr(widget.job.status, "points", ())) > ENOUGH)

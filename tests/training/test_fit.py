@@ -89,7 +89,7 @@ def test_a_tuned_decoder_is_a_model_that_can_be_tuned_again(bank: Path, tmp_path
 
 @pytest.mark.parametrize("objective", [MEDSAM, replace(MEDICOSAM, n_steps=2)])
 def test_other_objectives_learn_too(bank: Path, tmp_path: Path, objective: Any) -> None:
-    events = list(fit(config_of(bank, tmp_path, objective=objective, epochs=3)))
+    events = list(fit(config_of(bank, tmp_path, objective=objective)))
     losses = [e.values["loss"] for e in events if isinstance(e, Measured) and e.at]
     assert losses[-1] < losses[0]
 
@@ -192,7 +192,7 @@ def test_patience_counts_from_validation_to_validation(bank: Path, tmp_path: Pat
 
 
 def test_a_card_tells_of_its_own_decoder(bank: Path, tmp_path: Path) -> None:
-    events = list(fit(config_of(bank, tmp_path, epochs=4)))
+    events = list(fit(config_of(bank, tmp_path)))
     points = {event.at: event.values for event in events if isinstance(event, Measured)}
     for name in ("best", "best-zero-shot"):
         card = load_model(tmp_path / f"{name}.safetensors", "cpu").card
