@@ -41,6 +41,7 @@ ANATOMIES = {
     # Two sittings: the cords lie 7 mm apart in the scanner, and one is wider. Trained on either.
     "grey matter": Anatomy(("sct_t2s_gmcrop",), ("sct_t2s_gm",), crop=_CORD),
     "grey matter, other way": Anatomy(("sct_t2s_gm",), ("sct_t2s_gmcrop",), crop=_CORD),
+    "grey matter, whole field": Anatomy(("sct_t2s_gmcrop",), ("sct_t2s_gm",)),
     # Offered by their makers as simulated stand-ins for T2 scans.
     "prostate": Anatomy(
         ("deepreg_prostate02", "deepreg_prostate06"),

@@ -227,7 +227,7 @@ def test_a_run_goes_on_without_the_widget_and_stops_when_asked(
     assert min(red, green, blue) > 0.7
 
 
-def test_what_was_typed_stays_and_a_stopped_run_is_gone_on_with(
+def test_what_was_typed_stays_and_results_have_folders_of_their_own(
     trainer: Trainer, tmp_path: Path
 ) -> None:
     _, drawn = open_scan(trainer)

@@ -35,7 +35,7 @@ def test_products_are_those_of_fp32(on_amd: None, shape: tuple[int, int, int]) -
     assert (found - exact).norm() < 1e-5 * exact.norm()
 
 
-def test_somebodys_own_setting_comes_back(on_amd: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_somebodys_own_setting_comes_back(on_amd: None) -> None:
     matmul = torch.backends.mkldnn.matmul
     before = matmul.fp32_precision
     matmul.fp32_precision = "ieee"

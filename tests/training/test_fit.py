@@ -286,12 +286,16 @@ def test_memory_that_runs_out_in_a_step_is_not_hidden(
 ) -> None:
     """The step cannot be taken once more: some of the weights may have moved."""
 
+    steps: list[None] = []
+
     def greedy(*_: Any, **__: Any) -> Any:
+        steps.append(None)
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr(Optimiser, "finish", greedy)
     with pytest.raises(torch.OutOfMemoryError):
         list(fit(config_of(bank, tmp_path, epochs=1)))
+    assert len(steps) == 1
 
 
 def test_a_preview_has_all_that_was_drawn(bank: Path, tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     Before = Callable[[], Generator[Event, None, bool]]
 
 LOCK = "run.lock"
+# What `replacing` has not got to rename, in a run that was killed while it wrote.
+_LEFT_BEHIND = f".{'[0-9a-f]' * 32}.safetensors"
 SHOW_SECONDS = 5.0
 
 
@@ -239,8 +241,8 @@ def _own_folder(out: Path, ranks: Ranks) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out / LOCK)
         lock.acquire(timeout=0)
-        for left in out.glob(".*.safetensors"):  # of a run that was killed while it wrote
-            left.unlink()
+        for left in out.glob(_LEFT_BEHIND):
+            left.unlink(missing_ok=True)
     except Timeout as error:
         message = f"{out}: another run is at work in this folder; choose another for the result."
         raise InputError(message) from error

@@ -173,7 +173,7 @@ class Run:
 
     @property
     def validates_now(self) -> bool:
-        """Whether this epoch ends with a validation, or is kept for there is nothing to do so."""
+        """Whether this epoch is judged at its end: always, where there is no split to do so on."""
         if not any(chosen.groups for chosen in self.validation.values()):
             return True
         epoch = self.state.epoch + 1
