@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -332,6 +333,15 @@ def test_a_full_disk_loses_nothing(bank: Path, tmp_path: Path) -> None:
     assert_same(weights(run), load(before["state.safetensors"]), 0)
     list(fit(config_of(bank, run)))
     assert_same(weights(run), weights(whole), 0)
+
+
+def test_what_a_killed_run_has_left_is_removed_and_nothing_else(bank: Path, tmp_path: Path) -> None:
+    left, mine = (tmp_path / f".{name}.safetensors" for name in (uuid4().hex, "mine"))
+    for path in (left, mine):
+        path.touch()
+    list(fit(config_of(bank, tmp_path, epochs=1)))
+    assert mine.exists()
+    assert not left.exists()
 
 
 def test_two_runs_in_one_folder(bank: Path, tmp_path: Path) -> None:
