@@ -376,6 +376,8 @@ def test_if_one_cannot_be_started_none_goes_on(monkeypatch: pytest.MonkeyPatch) 
 def test_where_banks_go(tmp_path: Path) -> None:
     assert bank_path(tmp_path / "a") == tmp_path / "a.zarr"
     assert bank_path(tmp_path / "a.zarr") == tmp_path / "a.zarr"
+    assert bank_path(tmp_path / "A.ZARR") == tmp_path / "A.ZARR"
+    assert bank_path(tmp_path / "a.v1") == tmp_path / "a.v1.zarr"
     for nothing in (None, Path()):
         with pytest.raises(InputError, match="no place for the bank"):
             bank_path(nothing)

@@ -48,6 +48,22 @@ def test_an_image(write_nifti: WriteNifti, shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("sub-01.ses-1_T1.nii.gz", "sub-01.ses-1_T1"),
+        ("sub-01.ses-2_T1.NII", "sub-01.ses-2_T1"),
+        ("2024.03.01 head.nii", "2024.03.01 head"),
+    ],
+)
+def test_layers_keep_the_dots_of_their_files_names(
+    write_nifti: WriteNifti, tmp_path: Path, file: str, name: str
+) -> None:
+    write_nifti(file.lower(), made_up((9, 8, 5), np.int16)).rename(tmp_path / file)
+    [(_, options, _)] = read(tmp_path / file)
+    assert options["name"] == name
+
+
+@pytest.mark.parametrize(
     ("name", "intent", "dtype", "expected"),
     [
         ("a.nii.gz", "label", np.uint8, "labels"),

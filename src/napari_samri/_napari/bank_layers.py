@@ -10,6 +10,7 @@ import numpy as np
 from napari_samri.datasets.rules import SPLITS
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError
+from napari_samri.filenames import stem_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ def bank_layers(path: Path | str) -> list[LayerData]:
             "Embed the same data set into it again: it goes on where it stopped."
         )
         raise InputError(message)
-    name = bank.path.name.removesuffix(".zarr")
+    name = stem_of(bank.path, [".zarr"])
     common = {"axis_labels": AXES, "metadata": {METADATA_KEY: row_table(bank)}}
     thumbs = common | {"name": name, "contrast_limits": (0, 255), "rgb": False}
     labels = common | {"name": f"{name} labels", "features": label_features(bank)}

@@ -16,6 +16,7 @@ from napari_samri._napari.layers import is_usable, reference_of, volume_of
 from napari_samri._napari.planes import shown_plane
 from napari_samri.datasets import prepare_steps, read_manifest, write_manifest
 from napari_samri.errors import Cancelled, GeometryError, InputError, InputWarning
+from napari_samri.filenames import has_suffix, stem_of
 from napari_samri.io import save_labels
 from napari_samri.io.atomic import make_folder
 from napari_samri.io.images import in_radiological_order, save_image
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 BANK_SUFFIX = ".zarr"
+SOURCE_SUFFIXES = (BANK_SUFFIX, ".json", ".csv", ".tsv")
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +148,7 @@ def bank_path(path: Path | None) -> Path:
         message = "there is no place for the bank yet; choose a folder and a name, NAME.zarr."
         raise InputError(message)
     path = path.expanduser()
-    if path.suffix != BANK_SUFFIX:
+    if not has_suffix(path, [BANK_SUFFIX]):
         path = path.with_name(f"{path.name}{BANK_SUFFIX}")
     if not path.parent.is_dir():
         message = f"{path}: the folder {path.parent} does not exist; make it first."
@@ -161,7 +163,8 @@ def suggested_bank(source: Path | LayerPair | None) -> Path | None:
         return (file.parent if file else Path.home()) / f"{slug(source.name)}{BANK_SUFFIX}"
     if source is None or not source.name or not source.exists():
         return None
-    return source.with_suffix(BANK_SUFFIX) if source.is_file() else Path(f"{source}{BANK_SUFFIX}")
+    name = stem_of(source, SOURCE_SUFFIXES) if source.is_file() else source.name
+    return source.with_name(name + BANK_SUFFIX)
 
 
 def layer_pair(image: Image | None, labels: Labels | None, *, copied: bool = True) -> LayerPair:
@@ -255,7 +258,7 @@ def ready_manifest(
         If nothing can be used, or a file cannot be written.
     """
     source = request.source
-    if isinstance(source, Path) and source.is_file() and source.suffix.lower() == ".json":
+    if isinstance(source, Path) and source.is_file() and has_suffix(source, [".json"]):
         return source, read_manifest(source).problems
     path = request.out.with_suffix(".json")
     _check_replaceable(path)

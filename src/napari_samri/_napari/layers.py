@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.errors import GeometryError, InputError
+from napari_samri.filenames import VOLUME_SUFFIXES, stem_of
 from napari_samri.geometry import Grid, Orientation, Volume
 
 if TYPE_CHECKING:
@@ -64,9 +65,9 @@ def layer_options(volume: Volume, name: str) -> dict[str, Any]:
 
 
 def volume_name(volume: Volume) -> str:
-    """Return what layers of a volume are called: its file's name, without suffixes."""
+    """Return what layers of a volume are called: its file's name, without its suffix."""
     path = volume.grid.path
-    return path.name.split(".")[0] if path is not None else "image"
+    return stem_of(path, VOLUME_SUFFIXES) if path is not None else "image"
 
 
 def reference_of(metadata: dict[str, Any]) -> Reference | None:

@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samri._napari.embed_request import LayerPair, prepared, slug, write_pair
+from napari_samri._napari.embed_request import (
+    SOURCE_SUFFIXES,
+    LayerPair,
+    prepared,
+    slug,
+    write_pair,
+)
 from napari_samri.datasets import Rules, write_manifest
 from napari_samri.datasets.regions import choose_slices
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError, SamriError
+from napari_samri.filenames import stem_of
 from napari_samri.training.objective import find_objective
 from napari_samri.training.pairs import is_held_out, split_pairs
 
@@ -191,7 +198,7 @@ def suggested_run(source: Path | LayerPair, unfinished: Path | None = None) -> P
         file = source.image.grid.path
         first = (file.parent if file else Path.home()) / f"{slug(source.name)}_tuned"
     else:
-        first = source.with_name(f"{source.stem}_tuned")
+        first = source.with_name(f"{stem_of(source, SOURCE_SUFFIXES)}_tuned")
     number, path = 1, first
     while path.exists() and path != unfinished:
         number += 1

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_samri.filenames import CHECKPOINT_SUFFIXES, dialog_filter
 from napari_samri.zoo import known_models, models_changed, needed_model
 from napari_samri.zoo.download import local_path, models_dir
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from napari_samri.segment.protocol import ModelInfo
     from napari_samri.zoo import ModelSpec
 
-FILES = "Checkpoints (*.pth *.pt *.safetensors)"
+FILES = dialog_filter("Checkpoints", CHECKPOINT_SUFFIXES)
 
 
 class _Models(QComboBox):

@@ -25,6 +25,7 @@ from napari_samri._qt.relay import run_elsewhere
 from napari_samri._qt.session_panel import SessionPanel
 from napari_samri._qt.start import open_annotation
 from napari_samri.errors import SamriError
+from napari_samri.filenames import DICOM_SUFFIXES, NIFTI_SUFFIXES, dialog_filter
 from napari_samri.io import load_volume
 from napari_samri.segment.postprocess import PostProcessing
 from napari_samri.session.saving import prepare_save
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from napari_samri.session.saving import SaveJob
     from napari_samri.session.settings import Settings
 
-IMAGE_FILES = "Images (*.nii *.nii.gz *.dcm *.dicom *.ima);;All files (*)"
-LABEL_FILES = "NIfTI (*.nii.gz *.nii)"
+IMAGE_FILES = f"{dialog_filter('Images', (*NIFTI_SUFFIXES, *DICOM_SUFFIXES))};;All files (*)"
+LABEL_FILES = dialog_filter("NIfTI", NIFTI_SUFFIXES)
 
 
 class SegmentWidget(QScrollArea):

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from napari_samri.errors import InputError
+from napari_samri.filenames import has_suffix
 from napari_samri.geometry.intensity import finite
 from napari_samri.io.atomic import replacing
 
@@ -74,7 +75,7 @@ def save_picture(path: Path, image: Image.Image) -> None:
     StoreError
         If it cannot be written.
     """
-    if path.suffix.lower() != ".png":
+    if not has_suffix(path, [".png"]):
         message = f"{path}: pictures are saved as PNG; expected a name ending in .png."
         raise InputError(message)
     with replacing(path) as temporary:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
+from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
 from napari_samri.prompts import SliceRequest, read_requests
 
 if TYPE_CHECKING:
@@ -133,12 +134,12 @@ def _point(values: Sequence[float]) -> tuple[float, float, int]:
 def _check_outputs(options: argparse.Namespace) -> None:
     """Find out early what would only fail after the work was done."""
     for name, path, suffixes in (
-        ("--out", options.out, (".nii", ".nii.gz")),
+        ("--out", options.out, NIFTI_SUFFIXES),
         ("--png", options.png, (".png",)),
     ):
         if path is None:
             continue
-        if not path.name.lower().endswith(suffixes):
+        if not has_suffix(path, suffixes):
             message = f"{name} {path}: expected a name ending in {' or '.join(suffixes)}."
             raise InputError(message)
         if not path.absolute().parent.is_dir():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
+from napari_samri.filenames import DICOM_SUFFIXES, has_suffix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _MAGIC, _MAGIC_OFFSET = b"DICM", 128
-_SUFFIXES = {".dcm", ".dicom", ".ima"}
 _FILES_LOOKED_AT = 500
 _INTEGERS = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel")
 _VECTORS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
@@ -84,7 +84,7 @@ def may_hold_dicom(path: Path) -> bool:
         for count, file in enumerate(files):
             if count == _FILES_LOOKED_AT:
                 return True
-            if file.suffix.lower() in _SUFFIXES or is_dicom_file(file):
+            if has_suffix(file, DICOM_SUFFIXES) or is_dicom_file(file):
                 return True
     except OSError:
         return True
@@ -128,7 +128,7 @@ def _is_dicom(path: Path) -> bool:
             found = has_dicom_magic(file.read(_MAGIC_OFFSET + len(_MAGIC)))
     except OSError as error:
         raise InputError(_damaged(path, error.strerror or str(error))) from error
-    if not found and path.suffix.lower() in _SUFFIXES:
+    if not found and has_suffix(path, DICOM_SUFFIXES):
         raise InputError(_damaged(path, "it does not begin as DICOM files do"))
     return found
 

@@ -9,9 +9,10 @@ import nibabel as nib
 import numpy as np
 
 from napari_samri.errors import InputError
+from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
 from napari_samri.geometry import Grid, Orientation, Volume
 from napari_samri.io.atomic import replacing
-from napari_samri.io.labels import GEOMETRY, SUFFIXES, image_class, source_header
+from napari_samri.io.labels import GEOMETRY, image_class, source_header
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def save_image(path: Path | str, volume: Volume) -> None:
         If the file cannot be written; what was there before is still there.
     """
     path = Path(path).expanduser()
-    if not path.name.lower().endswith(SUFFIXES):
+    if not has_suffix(path, NIFTI_SUFFIXES):
         message = f"{path}: images are saved as NIfTI; expected a name ending in .nii or .nii.gz."
         raise InputError(message)
     grid = volume.grid

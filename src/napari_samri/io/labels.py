@@ -13,6 +13,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from napari_samri.errors import GeometryError, InputError, StoreError
+from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
 from napari_samri.io.atomic import replacing
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from napari_samri.geometry import Grid, Volume
 
-SUFFIXES = (".nii", ".nii.gz")
 MAX_LABEL = np.iinfo(np.uint16).max
 _NIFTI2_BYTES = 540
 _LABEL_INTENT = 1002
@@ -73,7 +73,7 @@ def save_labels(path: Path | str, labels: ArrayLike, volume: Volume) -> None:
         If the file cannot be written; what was there before is still there.
     """
     path = Path(path).expanduser()
-    if not path.name.lower().endswith(SUFFIXES):
+    if not has_suffix(path, NIFTI_SUFFIXES):
         message = f"{path}: labels are saved as NIfTI; expected a name ending in .nii or .nii.gz."
         raise InputError(message)
     stored = volume.to_stored(_as_unsigned(np.asarray(labels)))

@@ -15,6 +15,7 @@ from nibabel.arrayproxy import ArrayProxy
 from nibabel.spatialimages import HeaderDataError
 
 from napari_samri.errors import InputError, InputWarning
+from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
 from napari_samri.geometry import Grid, Volume
 from napari_samri.geometry.grid import guess_plane_axis
 from napari_samri.io.nifti_header import (
@@ -62,7 +63,7 @@ class NiftiReader:
 
 def _is_named_nifti(path: Path) -> bool:
     # os.path.isfile, unlike Path.is_file, raises for no path whatever
-    return path.name.lower().endswith((".nii", ".nii.gz")) and os.path.isfile(path)
+    return has_suffix(path, NIFTI_SUFFIXES) and os.path.isfile(path)
 
 
 def _read_file(path: Path, max_voxels: int | None) -> tuple[nib.Nifti1Header, bytes]:

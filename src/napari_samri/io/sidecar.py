@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
+from napari_samri.filenames import NIFTI_SUFFIXES, stem_of
 from napari_samri.io.atomic import replacing
-from napari_samri.io.labels import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +25,7 @@ SUFFIX = ".samri.json"
 
 def sidecar_path(labels: Path) -> Path:
     """Return the name of the file beside labels."""
-    lower = labels.name.lower()
-    ending = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if lower.endswith(s)), "")
-    return labels.with_name(labels.name[: len(labels.name) - len(ending)] + SUFFIX)
+    return labels.with_name(stem_of(labels, NIFTI_SUFFIXES) + SUFFIX)
 
 
 def writing_sidecar(labels: Path, content: dict[str, Any]) -> AbstractContextManager[None]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_samri.errors import InputError, ModelError
+from napari_samri.filenames import has_suffix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         message = f"{path}: there is no such file; expected a checkpoint."
         raise InputError(message)
-    if path.suffix == _SAFETENSORS_SUFFIX:
+    if has_suffix(path, [_SAFETENSORS_SUFFIX]):
         return _read_safetensors(path)
     tensors = _strip(_unwrap(_load_pickled(path), path))
     _check_tensors(tensors, path)

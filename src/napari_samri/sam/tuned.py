@@ -13,6 +13,7 @@ from safetensors.torch import save
 
 from napari_samri.atomic import replacing
 from napari_samri.errors import InputError
+from napari_samri.filenames import has_suffix
 from napari_samri.zoo.card import DECODER_PREFIX, Base, DecoderCard, check_names, read_decoder_card
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def write_decoder(path: Path, tensors: Mapping[str, torch.Tensor], card: Decoder
     StoreError
         If the file cannot be written.
     """
-    if path.suffix != SUFFIX:
+    if not has_suffix(path, [SUFFIX]):
         message = f"{path}: expected a name that ends in {SUFFIX}, for a tuned decoder."
         raise InputError(message)
     decoder = decoder_tensors(tensors)

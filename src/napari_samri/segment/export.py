@@ -8,6 +8,7 @@ import torch
 
 from napari_samri.atomic import replacing
 from napari_samri.errors import InputError, ModelError, StoreError
+from napari_samri.filenames import has_suffix
 from napari_samri.sam.architecture import VIT_BY_WIDTH
 from napari_samri.sam.checkpoint import read_checkpoint
 
@@ -76,7 +77,7 @@ def check_export_path(path: Path) -> None:
     ------
     InputError
     """
-    if path.suffix not in SUFFIXES:
+    if not has_suffix(path, SUFFIXES):
         message = f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}."
         raise InputError(message)
 

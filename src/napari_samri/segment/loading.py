@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputWarning, ModelError
+from napari_samri.filenames import CHECKPOINT_SUFFIXES, has_suffix, stem_of
 from napari_samri.sam.architecture import detect_architecture
 from napari_samri.sam.checkpoint import Checkpoint, read_checkpoint
 from napari_samri.sam.device import resolve_device
@@ -33,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 STARTER_WEIGHTS = "starter.safetensors"
 _FAMILIES = FAMILIES | {STARTER.id: STARTER}
-_CHECKPOINT_SUFFIXES = {".pth", ".pt", ".safetensors"}
 _VIT_FAMILIES = ("sam", "medsam")
 _LISTED_ONLY = {"mobile_sam": "MobileSAM", "lite_medsam": "LiteMedSAM"}
 
@@ -100,7 +100,7 @@ def load_model(
     spec, path = _find(model, progress)
     checkpoint = read_checkpoint(path)
     if is_decoder(checkpoint.header):
-        name = spec.id if spec else path.stem
+        name = spec.id if spec else stem_of(path, CHECKPOINT_SUFFIXES)
         return _load_tuned(_Tuned(checkpoint, name, family, base), target, progress)
     if base is not None:
         message = f"{path}: a whole checkpoint, which needs no base; {base} was given as its base."
@@ -169,7 +169,9 @@ def _load_whole(
 def _find(model: str | Path, progress: ProgressCallback | None) -> tuple[ModelSpec | None, Path]:
     """Return the catalogue's entry, if the model has one, and the file to read."""
     path = Path(model).expanduser()
-    if path.is_file() or (path.suffix in _CHECKPOINT_SUFFIXES and str(model) not in known_models()):
+    if path.is_file() or (
+        has_suffix(path, CHECKPOINT_SUFFIXES) and str(model) not in known_models()
+    ):
         return None, path
     spec = find_model(str(model))
     if spec.path is not None:
@@ -189,8 +191,8 @@ def _completed(
     """Return the entry of a model that may have come by path, checked against its file."""
     if spec is None:
         spec = ModelSpec(
-            id=path.stem,
-            title=path.stem,
+            id=stem_of(path, CHECKPOINT_SUFFIXES),
+            title=stem_of(path, CHECKPOINT_SUFFIXES),
             family=family or _guess_family(path, architecture),
             architecture=architecture,
             download=None,
@@ -217,7 +219,7 @@ def _completed(
 def _guess_family(path: Path, architecture: str) -> str:
     if architecture == "starter":
         return "starter"
-    if "medsam" in path.stem.lower():
+    if "medsam" in stem_of(path, CHECKPOINT_SUFFIXES).lower():
         # MedSAM's tensors have SAM's layout: nothing but its name tells its preprocessing.
         message = (
             f"{path.name}: taken for a MedSAM checkpoint because of its name, and given "

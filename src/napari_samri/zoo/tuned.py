@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_samri.atomic import make_folder, replacing
 from napari_samri.errors import InputError, ModelError, StoreError
+from napari_samri.filenames import has_suffix
 from napari_samri.zoo.card import DecoderCard, read_decoder_card
 from napari_samri.zoo.changes import models_changed
 from napari_samri.zoo.download import models_dir
@@ -133,7 +134,7 @@ def _files() -> list[Path]:
     except OSError as error:
         logger.warning("the tuned models in %s cannot be listed: %s", tuned_dir(), error)
         return []
-    return [path for path in inside if path.suffix == _SUFFIX and path.name[0] != "."]
+    return [path for path in inside if has_suffix(path, [_SUFFIX]) and path.name[0] != "."]
 
 
 def _listed(path: Path) -> ModelSpec | None:

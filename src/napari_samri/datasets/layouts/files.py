@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from napari_samri.errors import InputError
+from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix, stem_of
 from napari_samri.io import can_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path, PurePath
 
-_NIFTI = re.compile(r"\.nii(\.gz)?$", re.IGNORECASE)
 # Folders of these names say how somebody split the data, not who is in the picture.
 SPLIT_FOLDERS = ("training", "validation", "testing", "train", "val", "test")
 
 
 def is_nifti_name(path: PurePath) -> bool:
     """Tell whether a file is named like NIfTI."""
-    return _NIFTI.search(path.name) is not None
+    return has_suffix(path, NIFTI_SUFFIXES)
 
 
 def stem(path: PurePath) -> str:
     """Return a name without ``.nii`` or ``.nii.gz``."""
-    return _NIFTI.sub("", path.name)
+    return stem_of(path, NIFTI_SUFFIXES)
 
 
 def images_below(folder: Path) -> list[Path]:

@@ -1,0 +1,61 @@
+"""What a file's name says: its suffix in any case, and the name that is left without it.
+
+A name may have dots of its own (``sub-01.ses-1_T1.nii.gz``), so what counts as the suffix is
+never guessed from the dots: callers say which suffixes there are.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+# Formats of volumes that people have, whether or not there is a reader for them here.
+VOLUME_SUFFIXES = (
+    *NIFTI_SUFFIXES,
+    *DICOM_SUFFIXES,
+    *(".mgh.gz", ".mgh", ".mgz", ".mha", ".mhd", ".nrrd", ".nhdr"),
+)
+
+
+def suffix_of(path: PurePath | str, suffixes: Iterable[str]) -> str:
+    """Return the longest of these suffixes that a name ends in, as it is written there.
+
+    Parameters
+    ----------
+    path : path or str
+        Only its last part counts.
+    suffixes : iterable of str
+        With their dots, such as ``.nii.gz``; upper and lower case are the same.
+
+    Returns
+    -------
+    str
+        Empty if there is none. A name that is nothing but a suffix has none.
+    """
+    name = PurePath(path).name
+    lower = name.lower()
+    found = [s for s in suffixes if lower.endswith(s.lower()) and len(s) < len(name)]
+    return name[len(name) - max(map(len, found)) :] if found else ""
+
+
+def has_suffix(path: PurePath | str, suffixes: Iterable[str]) -> bool:
+    """Tell whether a name ends in one of these suffixes, in any case."""
+    return bool(suffix_of(path, suffixes))
+
+
+def stem_of(path: PurePath | str, suffixes: Iterable[str]) -> str:
+    """Return a name without the longest of these suffixes; other dots stay."""
+    name = PurePath(path).name
+    return name[: len(name) - len(suffix_of(name, suffixes))]
+
+
+def dialog_filter(title: str, suffixes: Iterable[str]) -> str:
+    """Return a file dialog's filter, ``Title (*.nii *.NII)``: some dialogs mind the case."""
+    patterns = [f"*{case}" for suffix in suffixes for case in (suffix.lower(), suffix.upper())]
+    return f"{title} ({' '.join(patterns)})"
