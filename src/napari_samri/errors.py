@@ -14,6 +14,10 @@ class InputError(SamriError, ValueError):
     """A file, array, prompt or option that cannot be used."""
 
 
+class MissingFileError(InputError):
+    """There is no file of this name."""
+
+
 class GeometryError(InputError):
     """A grid whose affine, spacing or shape makes no sense or does not fit another one."""
 
