@@ -46,6 +46,31 @@ def test_round_trip(tmp_path):
     assert read_manifest(path).studies[0].pixel_spacing_mm == (0.5, 0.25)
 
 
+def test_channels_and_classes(tmp_path):
+    """They come back, and manifests without them are what they were before there were any."""
+    study = a_study(channel=3, classes=((2, "l/spleen.nii"), (1, "l/liver.nii")))
+    write_manifest(tmp_path / "m.json", a_manifest(studies=(study,)))
+    assert read_manifest(tmp_path / "m.json").studies == (study,)
+    plain = json.loads(manifest_to_json(a_manifest()))["studies"][0]
+    assert not plain.keys() & {"channel", "classes"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "flaw"),
+    [
+        ({"channel": -1}, "the channel is -1"),
+        ({"classes": ((1, "a"), (1, "b"))}, "different ones"),
+        ({"classes": ((0, "a"),)}, "different ones"),
+        ({"classes": ((65536, "a"),)}, "different ones"),
+        ({"classes": ((1, "../a"),)}, "leaves its data set's root"),
+    ],
+)
+def test_damaged_channels_and_classes(changes, flaw):
+    content = manifest_to_json(a_manifest(studies=(a_study(**changes),)))
+    with pytest.raises(InputError, match=flaw):
+        manifest_from_json(content, "m.json")
+
+
 @given(st.permutations(["a", "b", "c"]), st.permutations([1, 2, 30]))
 def test_equal_manifests_give_equal_bytes(reasons, labels):
     data = DataSet("a", "/", "pairs", dict.fromkeys(labels, "x"))

@@ -32,7 +32,7 @@ def check_manifest(manifest: Manifest) -> None:
         message = f"two data sets have one name: {names}"
         raise ValueError(message)
     for study in manifest.studies:
-        for path in (study.image, study.labels):
+        for path in (study.image, study.labels, *(path for _, path in study.classes)):
             check_inside(path)
         for flaw in _flaws(study, names):
             message = f"{study.image}: {flaw}"
@@ -62,7 +62,16 @@ def _flaws(study: Study, names: list[str]) -> Iterator[str]:
     elif min(study.shape) < 1 or not all(0 < mm < math.inf for mm in study.spacing_mm):
         yield f"the shape is {study.shape} and the spacing {study.spacing_mm} mm"
     else:
+        yield from _choice_flaws(study)
         yield from _slice_flaws(study)
+
+
+def _choice_flaws(study: Study) -> Iterator[str]:
+    labels = [label for label, _ in study.classes]
+    if len(set(labels)) < len(labels) or not all(1 <= label <= MAX_LABEL for label in labels):
+        yield f"its classes have the labels {labels}; expected different ones from 1 to {MAX_LABEL}"
+    if study.channel is not None and study.channel < 0:
+        yield f"the channel is {study.channel}"
 
 
 def _slice_flaws(study: Study) -> Iterator[str]:

@@ -78,6 +78,7 @@ class Study:
         One of `napari_samri.datasets.rules.SPLITS`.
     image, labels : str
         Paths of files or DICOM folders, relative to the data set's root, with forward slashes.
+        With `classes`, the labels are the first of their files.
     axis : int
         Axis of `Volume.array` in display order that the slices are cut across.
     shape : tuple of int
@@ -86,6 +87,11 @@ class Study:
         Along the same three axes.
     slices : tuple of SliceEntry
         By ascending index.
+    channel : int or None
+        Of a 4D image, which of its volumes; None for a 3D image.
+    classes : tuple of (int, str)
+        Where each structure has a file of its own: the label that its voxels stand for, and the
+        file's path. Empty where one file holds all labels.
     """
 
     dataset: str
@@ -97,6 +103,8 @@ class Study:
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     slices: tuple[SliceEntry, ...]
+    channel: int | None = None
+    classes: tuple[tuple[int, str], ...] = ()
 
     @property
     def slice_shape(self) -> tuple[int, int]:
@@ -295,6 +303,9 @@ def _study_to_dict(study: Study) -> dict[str, Any]:
             ]
             for entry in study.slices
         ],
+        # Only where they say something: most manifests stay as they were, byte for byte.
+        **({} if study.channel is None else {"channel": study.channel}),
+        **({"classes": [list(pair) for pair in study.classes]} if study.classes else {}),
     }
 
 
@@ -311,6 +322,8 @@ def _study_from_dict(item: Mapping[str, Any]) -> Study:
         shape=(slices, rows, columns),
         spacing_mm=(between, down, across),
         slices=tuple(_slice_from_list(entry) for entry in item["slices"]),
+        channel=None if item.get("channel") is None else int(item["channel"]),
+        classes=tuple((int(label), str(path)) for label, path in item.get("classes", ())),
     )
 
 
