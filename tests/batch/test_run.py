@@ -11,9 +11,10 @@ import torch
 
 from napari_samri import load_predictor, load_volume
 from napari_samri.batch import EmbedConfig, embed_bank
+from napari_samri.batch.encoder import load_encoder
 from napari_samri.datasets import read_manifest
 from napari_samri.embeddings import EmbeddingCache
-from napari_samri.embeddings.bank import Bank, parts_of
+from napari_samri.embeddings.bank import Bank, create_bank, parts_of
 from napari_samri.embeddings.bank.arrays import shard_key
 from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.geometry import Plane
@@ -108,6 +109,16 @@ def test_new_studies_are_appended(tmp_path: Path) -> None:
     assert {name: after[name] for name in before} == before
     assert len(parts_of(out)) == 2
     assert len(Bank(out)) == 24
+
+
+def test_a_bank_of_before_is_added_to_as_it_was_begun(tmp_path: Path) -> None:
+    path = make_data(tmp_path / "data", 1)
+    out = tmp_path / "bank.zarr"
+    header = load_encoder("starter", "cpu", None).header("float16")
+    create_bank(out, replace(header, reduction="majority"))
+    assert isinstance(run(path, out)[-1], Finished)
+    assert Bank(out).header.reduction == "majority"
+    assert len(Bank(out)) == read_manifest(path).rows
 
 
 def test_labels_that_were_changed_take_the_place_of_the_old_ones(tmp_path: Path) -> None:

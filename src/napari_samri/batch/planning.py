@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_samri.embeddings.bank.header import create_bank
+from napari_samri.embeddings.bank.header import create_bank, is_bank, read_header
 from napari_samri.embeddings.bank.parts import create_part, parts_of
 from napari_samri.embeddings.bank.plan import PartPlan, slice_key, slice_place
 
@@ -43,6 +43,7 @@ def plan_parts(bank: Path, header: BankHeader, manifest: Manifest) -> list[Part]
     ModelError, InputError, StoreError
         If the bank is of another encoder or kind, or cannot be written.
     """
+    header = continuing(bank, header)
     create_bank(bank, header)
     known = {dataset.name for dataset in manifest.datasets}
     parts = parts_of(bank)
@@ -56,6 +57,11 @@ def plan_parts(bank: Path, header: BankHeader, manifest: Manifest) -> list[Part]
         plan = PartPlan.of(header, rest)
         todo.append(create_part(bank, plan, again=_is_outdated(plan, parts)))
     return todo
+
+
+def continuing(bank: Path, header: BankHeader) -> BankHeader:
+    """Return a header whose labels are reduced as those that the bank has already."""
+    return replace(header, reduction=read_header(bank).reduction) if is_bank(bank) else header
 
 
 def changes_in(bank: Path, manifest: Manifest) -> tuple[int, int]:

@@ -137,7 +137,7 @@ class RowReader:
         image = family.to_uint8(pixels, opened.window)
         kept = np.where(np.isin(labels, [r.label for r in entry.regions]), labels, 0)
         pictures = {
-            "labels": labels_to_low_res(kept, frame),
+            "labels": labels_to_low_res(kept, frame, self._plan.header.reduction),
             "thumb": image_to_low_res(image, frame),
         }
         return ReadyRow(row, family.to_input(image) if encode else None, pictures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -16,14 +16,65 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     FloatArray = NDArray[np.float32]
 
+Reduction = Literal["majority", "area"]
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
+# Coverage is told apart to this part of a cell: finer, rounding would decide.
+_LEVELS = 4096
 
-def labels_to_low_res(labels: Array, frame: Frame) -> Array:
-    """Return labels (H, W) of a slice as (L, L): each cell gets the label that covers most of it.
 
-    Background counts as a label; of two that cover a cell alike, the smaller one wins. What the
-    slice does not fill is background.
+def labels_to_low_res(labels: Array, frame: Frame, reduction: Reduction = "area") -> Array:
+    """Return labels (H, W) of a slice as (L, L), each cell of one label.
+
+    Parameters
+    ----------
+    labels : int array (H, W)
+    frame : Frame
+    reduction : str
+        ``area``: each label gets the cells that it covers most, down to the share at which its
+        area is nearest to what it was, and the smaller of two objects that both want a cell gets
+        it. A cell is never torn: where a structure covers many cells alike, such as a line of one
+        pixel where two become one, all of them are its own, rather than none.
+        ``majority``: each cell gets the label that covers most of it, background included, of
+        equal ones the smaller number. Thin structures lose most of their area: banks of version 1
+        were made so.
+
+    Returns
+    -------
+    array (L, L)
+        What the slice does not fill is background.
     """
-    rows, columns = _matrices(frame)
+    reduce = _by_area if reduction == "area" else _by_majority
+    return _padded(reduce(labels, *_matrices(frame), frame), frame)
+
+
+def _by_area(labels: Array, rows: FloatArray, columns: FloatArray, frame: Frame) -> Array:
+    (height, width), (h, w) = frame.slice_shape, frame.low_res_extent
+    cells_of_pixel = h * w / (height * width)
+    values, counts = np.unique(labels[labels != 0], return_counts=True)
+    result = np.zeros((rows.shape[0], columns.shape[0]), labels.dtype)
+    # The largest first: a smaller one then takes the cells that both want.
+    for at in np.argsort(-counts, kind="stable"):
+        covered = resample(labels == values[at], rows, columns)
+        result[_most_covered(covered, float(counts[at]) * cells_of_pixel)] = values[at]
+    return result
+
+
+def _most_covered(covered: FloatArray, cells: float) -> NDArray[np.bool_]:
+    """Return the cells that are covered by at least so much that about `cells` are chosen.
+
+    Of two counts that are not `cells`, the one with the smaller quotient to it: a half of the
+    area is as wrong as twice the area.
+    """
+    levels = np.rint(covered * _LEVELS).astype(np.int64)
+    chosen = np.bincount(levels.ravel(), minlength=_LEVELS + 1)[::-1].cumsum()[::-1]
+    chosen = chosen[1:]  # what is not covered at all is never chosen
+    with np.errstate(divide="ignore"):
+        wrong = np.abs(np.log(chosen / cells))
+    # The highest of equal shares would do too: the same cells reach all of them.
+    return np.asarray(levels > int(wrong.argmin()))
+
+
+def _by_majority(labels: Array, rows: FloatArray, columns: FloatArray, _: Frame) -> Array:
     values = np.unique(np.append(labels, 0))
     best = np.full((rows.shape[0], columns.shape[0]), 0, labels.dtype)
     most = resample(labels == 0, rows, columns)
@@ -32,7 +83,7 @@ def labels_to_low_res(labels: Array, frame: Frame) -> Array:
         better = covered > most
         best[better] = value
         most = np.where(better, covered, most)
-    return _padded(best, frame)
+    return best
 
 
 def image_to_low_res(image: NDArray[np.uint8], frame: Frame) -> NDArray[np.uint8]:

@@ -63,7 +63,7 @@ def test_a_model_of_another_encoder_is_refused_by_name(tmp_path: Path) -> None:
         HEADER.check_model("12345678" * 8, HEADER.preprocessing, "SAMRI", tmp_path)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_other_versions_are_refused(version: Any, tmp_path: Path) -> None:
     create_bank(tmp_path, HEADER)
     alter(tmp_path, version=version)
@@ -74,12 +74,18 @@ def test_other_versions_are_refused(version: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"embedding_shape": [3, 4]}, {"embedding_shape": "x"}, {"colour": "red"}, {"quantisation": 4}],
+    [
+        {"embedding_shape": [3, 4]},
+        {"embedding_shape": "x"},
+        {"colour": "red"},
+        {"quantisation": 4},
+        {"reduction": "nearest"},
+    ],
 )
 def test_damaged_headers_are_refused(values: dict[str, Any], tmp_path: Path) -> None:
     create_bank(tmp_path, HEADER)
     alter(tmp_path, **values)
-    with pytest.raises(InputError, match=r"quantisation|damaged bank"):
+    with pytest.raises(InputError, match=r"quantisation|reduction|damaged bank"):
         read_header(tmp_path)
 
 
@@ -119,3 +125,13 @@ def test_processes_that_create_one_bank_at_once_agree(tmp_path: Path) -> None:
             bank = tmp_path / f"{number}.zarr"
             assert pool.starmap(create, [(bank, HEADER)] * 6, chunksize=1) == [HEADER.encoder] * 6
     assert len(list(tmp_path.iterdir())) == 10
+
+
+def test_a_bank_of_before_opens_as_it_was(tmp_path: Path) -> None:
+    older = replace(HEADER, reduction="majority")
+    assert older.as_dict().keys() == HEADER.as_dict().keys() - {"reduction"}
+    assert older.as_dict()["version"] == 1
+    create_bank(tmp_path / "bank", older)
+    assert read_header(tmp_path / "bank") == older
+    with pytest.raises(InputError, match=r"reduction None instead of area"):
+        create_bank(tmp_path / "bank", HEADER)

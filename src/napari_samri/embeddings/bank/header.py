@@ -11,13 +11,16 @@ from uuid import uuid4
 
 from napari_samri.embeddings.bank.zarr_files import zarr_group
 from napari_samri.errors import InputError, ModelError, StoreError
+from napari_samri.geometry.low_res import REDUCTIONS, Reduction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 FORMAT = "napari-samri-bank"
-VERSION = 1
+# Of banks whose labels keep their area in low resolution; those of version 1 took the majority.
+VERSION = 2
+_OF_MAJORITY = 1
 ATTRIBUTE = "napari_samri"
 Quantisation = Literal["float16", "int8"]
 QUANTISATIONS: tuple[Quantisation, ...] = get_args(Quantisation)
@@ -43,6 +46,8 @@ class BankHeader:
         (C, h, w).
     quantisation : str
         ``float16`` or ``int8`` (one scale per channel).
+    reduction : str
+        How labels are brought to low resolution: see `labels_to_low_res`.
     """
 
     architecture: str
@@ -53,6 +58,7 @@ class BankHeader:
     low_res_size: int
     embedding_shape: tuple[int, int, int]
     quantisation: Quantisation = "float16"
+    reduction: Reduction = "area"
 
     def __post_init__(self) -> None:
         if self.quantisation not in QUANTISATIONS:
@@ -61,17 +67,29 @@ class BankHeader:
                 f"{', '.join(QUANTISATIONS)}."
             )
             raise InputError(message)
+        if self.reduction not in REDUCTIONS:
+            message = (
+                f"the reduction of labels is {self.reduction!r}; expected one of "
+                f"{', '.join(REDUCTIONS)}."
+            )
+            raise InputError(message)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the header as JSON values, with the format's name and version."""
-        shape = list(self.embedding_shape)
-        return {"format": FORMAT, "version": VERSION, **asdict(self), "embedding_shape": shape}
+        fields = {**asdict(self), "embedding_shape": list(self.embedding_shape)}
+        if self.reduction == "majority":
+            del fields["reduction"]  # as a bank of version 1 has it: the names of its parts depend
+            return {"format": FORMAT, "version": _OF_MAJORITY, **fields}
+        return {"format": FORMAT, "version": VERSION, **fields}
 
     def differences(self, other: BankHeader) -> str:
         """Say in what this header differs from another one."""
         mine, yours = self.as_dict(), other.as_dict()
-        differing = [name for name in mine if mine[name] != yours[name]]
-        return ", ".join(f"{name} {mine[name]} instead of {yours[name]}" for name in differing)
+        names = dict.fromkeys((*mine, *yours))
+        differing = [name for name in names if mine.get(name) != yours.get(name)]
+        return ", ".join(
+            f"{name} {mine.get(name)} instead of {yours.get(name)}" for name in differing
+        )
 
     def check_model(self, encoder: str, preprocessing: str, title: str, path: Path) -> None:
         """Raise ModelError unless a model's own encoder and preprocessing made this bank."""
@@ -94,15 +112,18 @@ def read_header(bank: Path) -> BankHeader:
         If the folder is missing or no bank of this version.
     """
     values = _attributes(bank)
-    if values.get("version") != VERSION:
+    version = values.get("version")
+    if version not in (_OF_MAJORITY, VERSION):
         message = (
-            f"{bank}: a bank of version {values.get('version')!r}; expected {VERSION}. Use the "
+            f"{bank}: a bank of version {version!r}; expected {VERSION} or less. Use the "
             "version of napari-samri that it was made with, or make it anew."
         )
         raise InputError(message)
     try:
         fields = {k: v for k, v in values.items() if k not in {"format", "version"}}
         channels, height, width = map(int, fields.pop("embedding_shape"))
+        if version == _OF_MAJORITY:
+            fields["reduction"] = "majority"
         return BankHeader(embedding_shape=(channels, height, width), **fields)
     except (LookupError, TypeError, ValueError) as error:
         message = f"{bank}: a damaged bank: its header is not complete ({error})."
