@@ -349,6 +349,7 @@ def test_reopened_refined_committed(bench: Bench) -> None:
     before = session.labels.copy()
     session.reopen(plane, 0, 1)
     assert session.document.reopened[plane].label == 1
+    session.set_prompts(PromptSet(points=(Point(0, 0, False),)))
     assert bench.asked.prompts[0].mask is not None
     assert bench.asked.prompts[0].box is not None
     session.set_prompts(PromptSet(points=(Point(1, 1), Point(0, 0, False))))
@@ -364,10 +365,125 @@ def test_reopened_refined_committed(bench: Bench) -> None:
     expected[1, 2, 2] = 1
     np.testing.assert_array_equal(session.labels, expected)
     assert session.document.reopened == {}
-    assert session.document.table.active == 2  # though it went to label 1
+    assert session.document.table.active == 1  # as was shown when it was re-opened
     session.undo()
     np.testing.assert_array_equal(session.labels, before)
     assert plane in session.document.reopened
+
+
+def ring() -> np.ndarray:
+    """Return two parts of one label, one with a hole: what post-processing would change."""
+    mask = np.zeros((6, 7), bool)
+    mask[0:4, 0:4] = True
+    mask[1:3, 1:3] = False
+    mask[5, 5:] = True
+    return mask
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_reopened_and_committed_without_a_correction_is_what_it_was(
+    bench: Bench, live: bool
+) -> None:
+    session = bench.session
+    session.set_post(PostProcessing(largest_component=True, fill_holes=True))
+    session.live = live
+    plane = bench.look(0, 1)
+    session.set_prompts(BOX)
+    session.run()
+    bench.answer(ring())
+    session.commit()
+    before, jobs = session.labels.copy(), len(bench.engine.jobs)
+    records = session.document.commits
+    session.set_candidates(True)
+    session.reopen(plane, 0, 0)
+    np.testing.assert_array_equal(session.preview.mask, ring() & (np.arange(6) < 5)[:, None])
+    session.run()
+    session.commit()
+    np.testing.assert_array_equal(session.labels, before)
+    assert len(bench.engine.jobs) == jobs, "no model is asked"
+    assert session.document.commits == records, "no model made a mask"
+    assert session.document.reopened == {}
+
+
+def test_boxes_beside_a_reopened_object_leave_it_as_it_was(bench: Bench) -> None:
+    session = bench.session
+    plane = bench.look()
+    commit(bench, mask=ring())
+    before = session.labels.copy()
+    session.reopen(plane, 0, 0)
+    session.set_prompts(PromptSet(boxes=(Box(5, 0, 6, 1),)))
+    (prompt,) = bench.asked.prompts
+    assert prompt.box == Box(5, 0, 6, 1)
+    bench.answer()
+    session.commit()
+    expected = before.copy()
+    expected[0, 0:2, 5:7] = 1
+    np.testing.assert_array_equal(session.labels, expected)
+
+
+def shown_and_written(bench: Bench) -> tuple[int, int]:
+    """Return the active label, and the one that a commit of an enlarged object writes."""
+    session = bench.session
+    active = session.document.table.active
+    session.set_prompts(PromptSet(points=(Point(2, 2),)))
+    bench.answer(np.ones((6, 7), bool))
+    session.commit()
+    session.undo()
+    session.redo()
+    return active, int(session.labels[session.plane.index, 5, 6])
+
+
+@pytest.fixture
+def two(bench: Bench) -> Bench:
+    """Return a bench with an object of label 1 on slice 1 re-opened, and label 2 in the table."""
+    plane = bench.look(0, 1)
+    commit(bench)
+    bench.session.next_object()
+    bench.session.reopen(plane, 2, 2)
+    return bench
+
+
+def test_the_label_of_what_is_reopened_is_the_active_one(two: Bench) -> None:
+    assert shown_and_written(two) == (1, 1)
+
+
+def test_another_label_chosen_meanwhile_is_the_one_that_is_written(two: Bench) -> None:
+    two.session.activate(2)
+    assert shown_and_written(two) == (2, 2)
+    assert not (two.session.labels == 1).any(), "the object changed its label"
+
+
+def test_coming_back_to_what_is_reopened_makes_its_label_the_active_one(two: Bench) -> None:
+    two.look(0, 3)
+    two.session.activate(2)
+    two.look(0, 1)
+    assert shown_and_written(two) == (1, 1)
+
+
+def test_undoing_a_commit_of_what_was_reopened_makes_its_label_the_active_one(two: Bench) -> None:
+    two.session.set_prompts(PromptSet(points=(Point(2, 2),)))
+    two.answer()
+    two.session.commit()
+    two.session.activate(2)
+    two.session.undo()
+    assert two.session.document.table.active == 1
+
+
+def test_undoing_the_pick_brings_the_label_before_it_back(two: Bench) -> None:
+    two.session.undo()
+    assert two.session.document.table.active == 2
+
+
+def test_what_cannot_be_reopened_changes_nothing(two: Bench) -> None:
+    session = two.session
+    session.clear()
+    session.set_table(session.document.table.change(1, locked=True).activate(2))
+    before = (session.document, session.revision, session.preview, session.plane)
+    with pytest.raises(InputError, match="locked"):
+        session.reopen(Plane(0, 1), 2, 2)
+    with pytest.raises(InputError, match="no object"):
+        session.reopen(Plane(0, 2), 2, 2)
+    assert (session.document, session.revision, session.preview, session.plane) == before
 
 
 def test_boxes_beside_a_reopened_object_are_further_objects(bench: Bench) -> None:

@@ -74,6 +74,7 @@ class Canvas:
         )
         for layer in (self.shapes, self.points):
             set_new_items(layer, POSITIVE, 0)
+        self._resting: dict[Layer, str] = {}
         self._painted: Plane | None = None
         self._colours: dict[int | None, Any] = {}
 
@@ -86,6 +87,16 @@ class Canvas:
     def prompts(self) -> tuple[Shapes, Points]:
         """The layers that prompts are drawn on."""
         return (self.shapes, self.points)
+
+    def rest_tools(self, rest: bool) -> None:
+        """Let nothing be drawn while no slice is shown, and take the tools up again after it."""
+        for layer in self.prompts if rest else ():
+            if layer.mode != "pan_zoom":
+                self._resting[layer] = layer.mode
+                layer.mode = "pan_zoom"
+        while self._resting and not rest:
+            layer, mode = self._resting.popitem()
+            layer.mode = mode
 
     def show_preview(self, preview: Preview | None) -> None:
         """Show a mask on its plane, and nothing elsewhere."""

@@ -150,6 +150,7 @@ class SessionLink:
 
     def _follow_view(self) -> None:
         plane = shown_plane(self.viewer, self.canvas.image)
+        self.canvas.rest_tools(plane is None)
         if plane is not None:
             self._draw_along(plane.axis)
         self._attempt(self.session.look_at, plane)
@@ -167,7 +168,16 @@ class SessionLink:
     def _on_drawn(self, event: Any) -> None:
         action = getattr(event.action, "value", event.action)
         if action in _DONE:
-            self._read_prompts()
+            self._attempt(self._read_action, action)
+
+    def _read_action(self, action: str) -> None:
+        if action != "removed" and shown_plane(self.viewer, self.canvas.image) is None:
+            message = (
+                "no slice of the image is shown, so what was drawn is no prompt and was taken "
+                "away; switch the viewer to 2D, on one of its slices, and draw there."
+            )
+            raise InputError(message)
+        self._read_prompts()
 
     def _read_prompts(self) -> None:
         drawn = read_drawn(*self.canvas.prompts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from napari_samri.session.labels import Label, LabelTable
 
 COLOUR, ID, NAME, LOCK = range(4)
+_LABEL = "samri label"  # property of the boxes for locks
 
 
 class LabelPanel(QWidget):
@@ -38,6 +41,7 @@ class LabelPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self._shown: tuple[Label, ...] = ()
         self.table = QTableWidget(0, 4)
         self.table.setHorizontalHeaderLabels(["", "id", "name", "locked"])
         self.table.verticalHeader().setVisible(False)
@@ -62,13 +66,13 @@ class LabelPanel(QWidget):
         layout.addLayout(self._buttons())
 
     def show_table(self, table: LabelTable) -> None:
-        """Show labels; emits nothing."""
+        """Show labels; emits nothing. Only rows that are other ones than before are made."""
         self.table.blockSignals(True)
-        self.table.setRowCount(len(table.labels))
-        for row, label in enumerate(table):
-            self._show_row(row, label)
-            if label.id == table.active:
-                self.table.selectRow(row)
+        if table.labels != self._shown:
+            self._show_labels(table.labels)
+        row = next(row for row, label in enumerate(table) if label.id == table.active)
+        if row != self.table.currentRow() or not self.table.selectedItems():
+            self.table.selectRow(row)
         self.table.blockSignals(False)
 
     def label_of(self, row: int) -> int:
@@ -93,13 +97,29 @@ class LabelPanel(QWidget):
             layout.addWidget(button)
         return layout
 
+    def _show_labels(self, labels: tuple[Label, ...]) -> None:
+        """Make the rows of these labels out of those that are shown."""
+        rows: list[Label | None] = list(self._shown)
+        self._shown = labels
+        same = (one == other for one, other in zip(rows, labels, strict=False))
+        first = sum(1 for _ in takewhile(bool, same))
+        while len(rows) < len(labels):
+            rows.insert(first, None)
+            self.table.insertRow(first)
+        while len(rows) > len(labels):
+            del rows[first]
+            self.table.removeRow(first)
+        for row, label in enumerate(labels):
+            if rows[row] != label:
+                self._show_row(row, label)
+
     def _show_row(self, row: int, label: Label) -> None:
         colour = QTableWidgetItem(_swatch(label.colour), "")
         colour.setData(Qt.ItemDataRole.UserRole, label.colour)
         colour.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
         number = QTableWidgetItem(str(label.id))
         number.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-        self._show_lock(row, label.locked)
+        self._show_lock(row, label)
         for column, item in (
             (COLOUR, colour),
             (ID, number),
@@ -107,16 +127,20 @@ class LabelPanel(QWidget):
         ):
             self.table.setItem(row, column, item)
 
-    def _show_lock(self, row: int, locked: bool) -> None:
+    def _show_lock(self, row: int, label: Label) -> None:
         lock = self.table.cellWidget(row, LOCK)
         if not isinstance(lock, QCheckBox):
             lock = QCheckBox()
             lock.setToolTip("Never overwrite this label")
-            lock.toggled.connect(lambda on: self.locked.emit(self.label_of(row), on))
+            lock.toggled.connect(partial(self._locked, lock))
             self.table.setCellWidget(row, LOCK, lock)
+        lock.setProperty(_LABEL, label.id)  # its row changes where others come and go
         lock.blockSignals(True)
-        lock.setChecked(locked)
+        lock.setChecked(label.locked)
         lock.blockSignals(False)
+
+    def _locked(self, lock: QCheckBox, on: bool) -> None:
+        self.locked.emit(lock.property(_LABEL), on)
 
     def _active(self) -> int:
         return self.label_of(self.table.currentRow())
@@ -124,7 +148,11 @@ class LabelPanel(QWidget):
     def _changed(self, item: QTableWidgetItem) -> None:
         label = self.label_of(item.row())
         if item.column() == NAME:
-            self.renamed.emit(label, item.text().strip() or f"label {label}")
+            name = item.text().strip() or f"label {label}"
+            self.table.blockSignals(True)
+            item.setText(name)
+            self.table.blockSignals(False)
+            self.renamed.emit(label, name)
 
     def _selected(self) -> None:
         if label := self._active():

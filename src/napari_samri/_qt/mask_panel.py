@@ -54,6 +54,7 @@ class MaskPanel(QWidget):
     def show_preview(self, preview: Preview | None, score_is_stale: bool) -> None:
         """Offer the candidates of a preview."""
         count = len(preview.masks) if preview is not None and self.multimask.isChecked() else 0
+        count = 0 if count == 1 else count  # of a re-opened object that nothing corrects yet
         for number, button in enumerate(self.buttons):
             button.setVisible(number < count)
             if preview is not None and number < count:

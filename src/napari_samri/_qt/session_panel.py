@@ -76,6 +76,7 @@ class SessionPanel(QWidget):
     def detach(self) -> None:
         """Let the annotation go."""
         self.disconnect_all()
+        self.labels.reopen.setChecked(False)
         self.status.show_activity(None)
         self.status.show_message("")
         self.status.show_recovered(None)
@@ -163,17 +164,29 @@ class SessionPanel(QWidget):
         return self._with(change)
 
     def _pick_object(self, annotation: Annotation) -> None:
-        """Re-open the object under the next click."""
+        """Re-open the object under the next click, or wait for none any more."""
+        waiting = self.labels.reopen.isChecked()
         self._stop_picking()
-        annotation.link.canvas.shapes.mode = "pan_zoom"
-        annotation.link.canvas.points.mode = "pan_zoom"
+        if waiting:
+            self._stop_picking = pick_pixel(
+                annotation.viewer,
+                annotation.image,
+                partial(self._reopen, annotation),
+                self._miss,
+            )
 
-        def picked(*place: Any) -> None:
-            self.labels.reopen.setChecked(False)
-            self.attempt(partial(annotation.session.reopen, *place))
+    def _reopen(self, annotation: Annotation, *place: Any) -> None:
+        self.labels.reopen.setChecked(False)
+        try:
+            annotation.session.reopen(*place)
+        except SamriError as error:
+            self.show_error(error)
+        else:
             self.take_tool("points", "add")
 
-        self._stop_picking = pick_pixel(annotation.viewer, annotation.image, picked)
+    def _miss(self, error: SamriError) -> None:
+        self.labels.reopen.setChecked(False)
+        self.show_error(error)
 
     def _show_state(self) -> None:
         annotation = self.annotation

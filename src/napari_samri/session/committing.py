@@ -38,7 +38,8 @@ def commit_edit(
     before = plane_pixels(labels, volume, request.plane)
     after = before.copy()
     if request.reopened is not None:
-        after[request.reopened.mask.array & (before == label)] = 0
+        # Its own label, also where another one was chosen for it meanwhile.
+        after[request.reopened.mask.array & (before == request.reopened.label)] = 0
     after[mask] = label
     if not mask.any():
         message = "the mask is empty, so nothing was committed; try a box or more points."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.errors import GeometryError, InputError
-from napari_samri.session.labels import LabelTable
+from napari_samri.session.labels import MAX_LABEL, LabelTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,15 +63,15 @@ def checked_labels(labels: Array | None, volume: Volume) -> Array:
 
 def table_of(labels: Array) -> LabelTable:
     """Return a table with a label for each value of an array."""
-    table = LabelTable.fresh()
-    present = [int(value) for value in _values(labels) if 0 < value <= 65535]
-    for value in present:
-        if value not in table:
-            table = table.add(label=value)
+    present = present_labels(labels)
+    table = LabelTable.of({1, *present})
     return table.activate(present[0]) if present else table
 
 
-def _values(labels: Array) -> Array:
+def present_labels(labels: Array) -> list[int]:
+    """Return the labels that an array holds, from 1 to 65535, in their order."""
     if labels.dtype.itemsize <= 2 and labels.dtype.kind == "u":
-        return np.flatnonzero(np.bincount(labels.ravel()))
-    return np.unique(labels)
+        values = np.flatnonzero(np.bincount(labels.ravel()))
+    else:
+        values = np.unique(labels)
+    return [int(value) for value in values if 0 < value <= MAX_LABEL]

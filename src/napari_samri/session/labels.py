@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MAX_LABEL = 65535
 # Okabe and Ito's colours, which people with any colour vision can tell apart, on dark and light.
@@ -48,6 +48,20 @@ class Label:
     locked: bool = False
 
 
+def fresh_label(number: int, name: str | None = None) -> Label:
+    """Return a label with the colour of its id, and a name made of it.
+
+    Raises
+    ------
+    InputError
+        If the id is not 1 to 65535.
+    """
+    if not 1 <= number <= MAX_LABEL:
+        message = f"label {number} cannot be added; expected a free id from 1 to {MAX_LABEL}."
+        raise InputError(message)
+    return Label(number, name or f"label {number}", PALETTE[(number - 1) % len(PALETTE)])
+
+
 @dataclass(frozen=True)
 class LabelTable:
     """Labels in the order of their ids, and the one that masks are committed to."""
@@ -58,7 +72,24 @@ class LabelTable:
     @classmethod
     def fresh(cls) -> LabelTable:
         """Return a table with one label."""
-        return cls((Label(1, "label 1", PALETTE[0]),), 1)
+        return cls.of((1,))
+
+    @classmethod
+    def of(cls, ids: Iterable[int]) -> LabelTable:
+        """Return a table of labels with these different ids, the lowest of which is active.
+
+        Raises
+        ------
+        InputError
+            If there are none, or they are not different ones from 1 to 65535.
+        """
+        labels = tuple(fresh_label(number) for number in sorted(ids))
+        if not labels or len({entry.id for entry in labels}) < len(labels):
+            message = (
+                f"the label ids are {[e.id for e in labels]}; expected at least one, no two alike."
+            )
+            raise InputError(message)
+        return cls(labels, labels[0].id)
 
     def __iter__(self) -> Iterator[Label]:
         """Iterate over the labels."""
@@ -101,12 +132,17 @@ class LabelTable:
             If the id is taken or not 1 to 65535, or all are taken.
         """
         number = label if label is not None else self._free(limit)
-        if not 1 <= number <= MAX_LABEL or number in self:
+        if number in self:
             message = f"label {number} cannot be added; expected a free id from 1 to {MAX_LABEL}."
             raise InputError(message)
-        colour = PALETTE[(number - 1) % len(PALETTE)]
-        entry = Label(number, name or f"label {number}", colour)
+        entry = fresh_label(number, name)
         return LabelTable(tuple(sorted((*self.labels, entry), key=lambda e: e.id)), number)
+
+    def including(self, ids: Iterable[int]) -> LabelTable:
+        """Return the table with these ids too; the active label stays."""
+        known = {entry.id for entry in self.labels}
+        new = (fresh_label(number) for number in set(ids) - known)
+        return replace(self, labels=tuple(sorted((*self.labels, *new), key=lambda e: e.id)))
 
     def _free(self, limit: int) -> int:
         taken = {entry.id for entry in self.labels}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from napari_samri.errors import InputError
 from napari_samri.prompts import Prompt, mask_to_box
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
 from napari_samri.segment.protocol import DEFAULT_MODEL, ModelChoice
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Plane
-    from napari_samri.prompts import PromptSet
+    from napari_samri.prompts import MaskRegion, PromptSet
     from napari_samri.session.state import Reopened
 
 
@@ -55,6 +57,17 @@ class Request:
         """Whether there is something to go by: not, for instance, negative points alone."""
         return self.reopened is not None or self.prompts.has_object
 
+    @property
+    def kept(self) -> MaskRegion | None:
+        """The mask of an object that was re-opened, if no point or stroke corrects it."""
+        corrected = self.prompts.points or self.prompts.strokes
+        return self.reopened.mask if self.reopened is not None and not corrected else None
+
+    @property
+    def is_uncorrected(self) -> bool:
+        """Whether the whole mask is that of a re-opened object: known, to the pixel."""
+        return self.reopened is not None and self.prompts.is_empty
+
     def objects(self) -> tuple[Prompt, ...]:
         """Return one prompt per object.
 
@@ -68,6 +81,9 @@ class Request:
         if self.reopened is None:
             return self._resolved(self.prompts)
         others = replace(self.prompts, points=(), strokes=())
+        beside = () if others.is_empty else self._resolved(others)
+        if self.kept is not None and beside:
+            return beside
         points = self.prompts.all_points(self.slice_shape)
         mask = self.reopened.mask
         # A mask alone means nothing to the networks; its box keeps the object where it is, but
@@ -75,7 +91,7 @@ class Request:
         grows = any(point.positive for point in points)
         first = Prompt(None if grows else mask_to_box(mask.array), points, mask)
         first.check(self.slice_shape)
-        return (first, *(() if others.is_empty else self._resolved(others)))
+        return (first, *beside)
 
     def _resolved(self, prompts: PromptSet) -> tuple[Prompt, ...]:
         return prompts.resolve(self.slice_shape, pixel_size_xy=self.pixel_size_xy)
@@ -89,6 +105,7 @@ class Preview:
     ----------
     masks : bool array (M, H, W)
     scores : float array (M,)
+        NaN where no model made the mask.
     chosen : int
         Index of the mask that a commit would take.
     """
@@ -97,6 +114,24 @@ class Preview:
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32]
     chosen: int = 0
+
+    @classmethod
+    def answered(cls, request: Request, masks: NDArray[np.bool_], scores: NDArray[Any]) -> Preview:
+        """Return a model's answer, with what it was not asked about; its favourite is chosen.
+
+        Of single masks there is one; of candidates, the model's own favourite comes first.
+        """
+        if request.kept is not None:
+            masks = masks | request.kept.array
+        return cls(request, masks, scores, int(np.argmax(scores)))
+
+    @classmethod
+    def uncorrected(cls, request: Request) -> Preview:
+        """Return the mask of an object that was re-opened, as it is."""
+        if request.reopened is None:
+            message = "no object was re-opened on this slice."
+            raise InputError(message)
+        return cls(request, request.reopened.mask.array[None], np.full(1, np.nan, np.float32))
 
     @property
     def mask(self) -> NDArray[np.bool_]:

@@ -248,10 +248,7 @@ class MaskService:
         self._asked = None
         self._show_rest()
         self._embed_ahead()
-        # Of single masks there is one; of candidates, the model's own favourite comes first.
-        self.answered.emit(
-            Preview(request, event.masks, event.scores, int(np.argmax(event.scores)))
-        )
+        self.answered.emit(Preview.answered(request, event.masks, event.scores))
 
     def _show_progress(self, event: Progress) -> None:
         if self._ahead is not None and event.job == self._ahead[0]:

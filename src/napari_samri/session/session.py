@@ -13,12 +13,19 @@ from napari_samri.prompts import MaskRegion, PromptSet
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
 from napari_samri.session.committing import commit_edit, commit_record
 from napari_samri.session.edits import Edit, paint_edit, relabel_edit
-from napari_samri.session.label_array import checked_labels, plane_pixels, table_of
+from napari_samri.session.label_array import (
+    checked_labels,
+    plane_pixels,
+    present_labels,
+    table_of,
+)
 from napari_samri.session.labels import MAX_LABEL, LabelTable
 from napari_samri.session.request import Preview, Request
 from napari_samri.session.state import Document, History, Reopened, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Plane, Volume
@@ -109,6 +116,7 @@ class Session:
         self.plane = plane
         if plane is not None:
             self.service.look_at(plane)
+            self._activate_reopened()
         self._follow()
         self.changed.emit()
 
@@ -141,7 +149,7 @@ class Session:
             raise InputError(message)
         if not self.service.awaits(request):
             self._commit_pending = None  # of a mask that was cancelled
-            self.service.ask(request)
+            self._obtain(request)
 
     def set_candidates(self, multimask: bool) -> None:
         """Ask for three candidates instead of one mask, or the reverse."""
@@ -182,15 +190,19 @@ class Session:
         if request is None:
             message = "there is nothing to commit on this slice; draw a box or click first."
             raise InputError(message)
-        self._check_target(self._target(request))
+        self._check_target(self.document.table.active)
         if self.preview is None or self.preview.request != request:
-            self.service.ask(request)
+            self._obtain(request)
+        if self.preview is None or self.preview.request != request:
             self._commit_pending = request
             return
         self._commit(self.preview)
 
     def reopen(self, plane: Plane, row: int, column: int) -> None:
         """Re-open the object under a pixel: its mask becomes the prompt that others refine.
+
+        Its label becomes the active one. Until a point or a stroke corrects it, its mask stays
+        as it is, to the pixel.
 
         Raises
         ------
@@ -210,7 +222,8 @@ class Session:
         region = MaskRegion.from_array(parts == parts[row, column])
         reopened = {**self.document.reopened, plane: Reopened(label, region)}
         self.look_at(plane)
-        self._step(replace(self.document, reopened=reopened))
+        table = self.document.table.including((label,)).activate(label)
+        self._step(replace(self.document, reopened=reopened, table=table))
 
     def set_table(self, table: LabelTable) -> None:
         """Take another label table: names, colours, locks, the active label."""
@@ -220,6 +233,7 @@ class Session:
     def resume(self, document: Document, *, unsaved: bool) -> None:
         """Begin with what an earlier session on the same labels knew; not a step."""
         self.document = document
+        self._activate_reopened()
         if unsaved:
             self.revision += 1
             self.stepped.emit(document, None)
@@ -228,10 +242,7 @@ class Session:
 
     def adopt(self, saved: Document) -> None:
         """Begin with names, locks and provenance that were saved with the labels; not a step."""
-        table = saved.table
-        for entry in self.document.table:
-            if entry.id not in table and (self.labels == entry.id).any():
-                table = table.add(label=entry.id)
+        table = saved.table.including(present_labels(self.labels))
         self.document = replace(saved, table=table)
         self.changed.emit()
 
@@ -334,8 +345,21 @@ class Session:
         row, column = (self.volume.spacing_mm[axis] for axis in plane.pixel_axes)
         return column, row
 
-    def _target(self, request: Request) -> int:
-        return request.reopened.label if request.reopened else self.document.table.active
+    def _activate_reopened(self, known: Mapping[Plane, Reopened] | None = None) -> None:
+        """Make the label of an object that is open on this plane the one that a commit writes.
+
+        Parameters
+        ----------
+        known : mapping, optional
+            What was open before, for which the label was chosen already.
+        """
+        if self.plane is None:
+            return
+        entry = self.document.reopened.get(self.plane)
+        if entry is not None and (known is None or known.get(self.plane) != entry):
+            table = self.document.table.including((entry.label,)).activate(entry.label)
+            self.document = replace(self.document, table=table)
+            self.history.amend(self.document)
 
     def _check_lock(self, label: int) -> None:
         if label in self.document.table and self.document.table[label].locked:
@@ -355,11 +379,13 @@ class Session:
             raise InputError(message)
 
     def _commit(self, preview: Preview) -> None:
-        label, locked = self._target(preview.request), self.document.table.locked
+        label, locked = self.document.table.active, self.document.table.locked
         edit = commit_edit(self.labels, self.volume, preview, label, locked)
-        record = commit_record(preview, label, len(edit.where), self.service.info)
         document = self.document.without(preview.request.plane)
-        self._step(replace(document, commits=(*document.commits, record)), edit=edit)
+        if not preview.request.is_uncorrected:  # else no model made it
+            record = commit_record(preview, label, len(edit.where), self.service.info)
+            document = replace(document, commits=(*document.commits, record))
+        self._step(document, edit=edit)
 
     def _step(
         self, document: Document, *, plane: Plane | str | None = "", edit: Edit | None = None
@@ -380,13 +406,15 @@ class Session:
         if document.table.active == left.table.active and active in document.table:
             # The step did not choose another label, so the user's latest choice stands.
             document = replace(document, table=document.table.activate(active))
+        known = self.document.reopened
         self.document = document
         if edit is not None:
             edit.apply(self.labels)
         if plane is not None and plane != self.plane:
             self.revealed.emit(plane)
             self.look_at(plane)
-        self._arrive(document, edit)
+        self._activate_reopened(known)
+        self._arrive(self.document, edit)
 
     def _arrive(self, document: Document, edit: Edit | None) -> None:
         self.document = document
@@ -407,8 +435,22 @@ class Session:
         elif self.preview is None or self.preview.request != request:
             if self.preview is not None and self.preview.request.plane != request.plane:
                 self._show(None)
-            if self.live:
+            if self.live or request.is_uncorrected:
                 self._ask(request)
+
+    def _obtain(self, request: Request) -> None:
+        """Show a mask that is known, or ask for one.
+
+        Raises
+        ------
+        InputError
+            If its prompts are empty or lie outside the slice.
+        """
+        if request.is_uncorrected:
+            self.service.forget()
+            self._show(Preview.uncorrected(request))
+        else:
+            self.service.ask(request)
 
     def _check_pending(self, request: Request | None) -> None:
         """Tell if a mask that was to be committed is not asked for any more."""
@@ -422,7 +464,7 @@ class Session:
 
     def _ask(self, request: Request) -> None:
         try:
-            self.service.ask(request)
+            self._obtain(request)
         except SamriError as error:
             self.failed.emit(error)
 
@@ -439,7 +481,7 @@ class Session:
         if self._commit_pending == request:
             self._commit_pending = None
             try:
-                self._check_target(self._target(request))
+                self._check_target(self.document.table.active)
                 self._commit(preview)
             except SamriError as error:
                 self.failed.emit(error)
