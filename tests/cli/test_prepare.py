@@ -42,11 +42,33 @@ def test_a_clean_folder(folder, out, capsys):
     said = capsys.readouterr()
     head, *rows = said.out.splitlines()
     assert head.split() == ["data", "set", "split", "studies", "patients", "slices", "regions"]
-    *splits, left_out = rows
+    *splits, left_out, title, columns, reading = rows
     counts = [list(map(int, row.split()[2:])) for row in splits]
     assert [sum(column) for column in zip(*counts, strict=True)] == [30, 30, 90, 90]
     assert left_out == "left out: 30 slices without labels"
+    assert title == "how patients were told from names:"
+    assert columns.split("  ")[0] == "data set"
+    assert reading.split() == ["set", "name", "-", "30", "30", "p0"]
     assert said.err == f"napari-samri: wrote {out}: 90 slices of 30 studies\n"
+
+
+def test_the_table_of_names(tmp_path, out, capsys):
+    """A row for each way in which names were read; ``--patient`` is the pattern's short name."""
+    for number in range(4):
+        for end in ("frame01", "frame12"):
+            name = f"patient{number:03}_{end}"
+            write(
+                tmp_path / "set" / f"{name}_img.nii", noise(10 * number + len(end) + int(end[-1]))
+            )
+            write(tmp_path / "set" / f"{name}_seg.nii", boxes())
+    assert run(tmp_path / "set", "--out", out) == 0
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert " ".join(row.split()) == "set name frame 8 4 patient000_frame01 -> patient000"
+    for option in ("--patient-pattern", "--patient"):
+        assert run(tmp_path / "set", "--out", out, "--force", option, "^patient00([01])_") == 3
+        said = capsys.readouterr()
+        assert "set pattern - 4 2 patient000_frame01 -> 0" in " ".join(said.out.split())
+        assert said.err.count("the patient cannot be told") == 4
 
 
 def test_problems_end_in_code_3(folder, out, capsys):

@@ -69,7 +69,7 @@ def test_one_picture_of_two_people(labels):
     (problem,) = duplicates.problems
     assert "set: b: 1 of its 2 slices show the same picture as set: a" in problem
     assert "called q and p" in problem
-    assert "--patient" in problem
+    assert "by a pattern or in a CSV" in problem
 
 
 def test_what_was_refused_is_forgotten():

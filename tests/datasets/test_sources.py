@@ -126,7 +126,7 @@ def test_zero_shot(tmp_path):
     one, two = pairs(tmp_path / "x", "a"), pairs(tmp_path / "y", "b")
     found = gather([Source(one), Source(two)], zero_shot=["y"])
     assert [dataset.zero_shot for dataset in found.datasets] == [False, True]
-    with pytest.raises(InputError, match=r"--zero-shot z: no data set is called so.*x, y"):
+    with pytest.raises(InputError, match=r"zero-shot z: no data set is called so.*x, y"):
         gather([Source(one), Source(two)], zero_shot=["z"])
 
 

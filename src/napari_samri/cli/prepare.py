@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from napari_samri.datasets import Manifest, Rules, Source
+    from napari_samri.datasets import Manifest, NameReading, Rules, Source
 
 LAYOUTS = ("csv", "nnunet", "bids", "samri", "folders", "pairs")
 _MANIFEST_BEGINS = b'{"format":"napari-samri-manifest"'
@@ -47,11 +47,14 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", type=Path, help="the labels of --images, by equal names")
     parser.add_argument("--layout", choices=LAYOUTS, help="layout of all sources")
     parser.add_argument(
+        "--patient-pattern",
         "--patient",
+        dest="patient",
         action="append",
         default=[],
         metavar="REGEX",
-        help="tells the patient from an image's path: its first group; may be repeated",
+        help="tells the patient from an image's path, by the group (?P<patient>...) or the first "
+        "one; may be repeated",
     )
     parser.add_argument(
         "--zero-shot",
@@ -97,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     manifest = prepare(
         sources,
         rules,
-        patient=options.patient,
+        patient_pattern=options.patient,
         zero_shot=options.zero_shot,
         max_voxels=options.max_voxels,
         progress=lambda step: progress.step(step.done, step.total, "studies"),
@@ -113,7 +116,8 @@ def run(options: argparse.Namespace) -> int:
     if options.relative:
         manifest = with_relative_roots(manifest, options.out.absolute().parent)
     write_manifest(options.out, manifest)
-    sys.stdout.write("".join(f"{line}\n" for line in summary(manifest)))
+    lines = (*summary(manifest), *names_table(manifest))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     say(f"wrote {options.out}: {manifest.rows:,} slices of {len(manifest.studies):,} studies")
     return EXIT_PARTIAL if manifest.problems else 0
 
@@ -138,6 +142,25 @@ def summary(manifest: Manifest) -> Iterator[str]:
                 yield _row(dataset.name, (split, *(f"{count:,}" for count in counts)), width)
     for reason, count in manifest.left_out.items():
         yield f"left out: {count:,} {reason}"
+
+
+def names_table(manifest: Manifest) -> Iterator[str]:
+    """Say how the names of images were read: a row for each way, with an example."""
+    ways: dict[tuple[str, str, str], list[NameReading]] = {}
+    for each in manifest.names_read:
+        way = (each.dataset, str(each.told), ", ".join(each.parts) or "-")
+        ways.setdefault(way, []).append(each)
+    rows = [("data set", "told by", "known parts", "images", "patients", "such as")]
+    for way, found in ways.items():
+        first = found[0]
+        same = first.name == first.patient
+        example = first.patient if same else f"{first.name} -> {first.patient}"
+        people = len({each.patient for each in found})
+        rows.append((*way, f"{len(found):,}", f"{people:,}", example))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    yield "how patients were told from names:"
+    for row in rows:
+        yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def _row(name: str, cells: tuple[str, ...], width: int) -> str:

@@ -11,6 +11,7 @@ from napari_samri.datasets.manifest import (
     root_of,
     write_manifest,
 )
+from napari_samri.datasets.people import NameReading
 from napari_samri.datasets.preparing import prepare, prepare_steps
 from napari_samri.datasets.roots import with_relative_roots
 from napari_samri.datasets.rules import Rules
@@ -20,6 +21,7 @@ from napari_samri.datasets.split import empty_splits
 __all__ = [
     "DataSet",
     "Manifest",
+    "NameReading",
     "Region",
     "Rules",
     "SliceEntry",

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from napari_samri.datasets.entries import Entry
     from napari_samri.datasets.manifest import SliceEntry, Study
-    from napari_samri.datasets.sources import Entry
 
 REPEATED = "slices that repeat others, image and labels"
 _Picture = tuple[str, tuple[int, int]]
@@ -36,8 +36,8 @@ def in_two_worlds(
     )
     problems = [
         f"{dataset}: the patient {patient} is in the zero-shot data set {held_out[patient]} too, "
-        f"so {count} of their studies here are left out. If these are two people, use "
-        "--own-patients."
+        f"so {count} of their studies here are left out. If these are two people, say "
+        "that data sets have patients of their own."
         for (dataset, patient), count in studies.items()
     ]
     return set(studies), problems
@@ -91,7 +91,7 @@ class Duplicates:
         self.problems.append(
             f"{_name(study)}: {len(others)} of its {len(study.slices)} slices show the same "
             f"picture as {_name(first)}, but their patients are called {study.patient} and "
-            f"{first.patient}; the study is left out. Give both one patient, by --patient or in a "
+            f"{first.patient}; the study is left out. Give both one patient, by a pattern or in a "
             "CSV, or take one of them away."
         )
 

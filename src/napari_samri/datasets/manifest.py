@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from napari_samri.datasets.people import NameReading
+
 FORMAT = "napari-samri-manifest"
 VERSION = 1
 
@@ -159,6 +161,8 @@ class Manifest:
         How many of what were left out, by reason.
     problems : tuple of str
         What was wrong with studies that are not among `studies`.
+    names_read : tuple of NameReading
+        How the name of each image was read, when the manifest was made; not written.
     """
 
     datasets: tuple[DataSet, ...]
@@ -166,6 +170,7 @@ class Manifest:
     rules: Rules = field(default_factory=Rules)
     left_out: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    names_read: tuple[NameReading, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def rows(self) -> int:

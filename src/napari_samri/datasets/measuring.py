@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from pathlib import Path
 
+    from napari_samri.datasets.entries import Entry
     from napari_samri.datasets.rules import Rules
-    from napari_samri.datasets.sources import Entry
     from napari_samri.geometry import Volume
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from napari_samri.datasets.exclusion import Duplicates, in_two_worlds
 from napari_samri.datasets.manifest import Manifest
 from napari_samri.datasets.measuring import Measurer
+from napari_samri.datasets.patients import readings, torn_note
 from napari_samri.datasets.rules import Rules
 from napari_samri.datasets.sources import Source, gather
 from napari_samri.datasets.split import empty_splits, split_of
@@ -22,8 +23,9 @@ from napari_samri.jobs.events import Progressed
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 
+    from napari_samri.datasets.entries import Entry
     from napari_samri.datasets.manifest import Study
-    from napari_samri.datasets.sources import Entry, Gathered
+    from napari_samri.datasets.sources import Gathered
 
 LEFT_OUT_STUDIES = "studies with problems"
 SourceLike = Source | Path | str
@@ -33,7 +35,8 @@ def prepare(
     sources: SourceLike | Iterable[SourceLike],
     rules: Rules | None = None,
     *,
-    patient: Sequence[str] = (),
+    patient: str | Sequence[str] = (),
+    patient_pattern: str | Sequence[str] = (),
     zero_shot: Collection[str] = (),
     max_voxels: int | None = None,
     progress: Callable[[Progressed], None] | None = None,
@@ -48,9 +51,11 @@ def prepare(
         Folders or CSV files; a str may be ``NAME=PATH``.
     rules : Rules, optional
         Thresholds, shares of the splits, seed.
-    patient : sequence of str
-        Regular expressions, tried in turn on an image's path relative to its data set's root.
-        The patient is the first group, or all that matched. By default the layout tells.
+    patient, patient_pattern : str or sequence of str
+        Regular expressions, those of `patient_pattern` first, tried in turn on an image's path
+        relative to its data set's root. The patient is the group called ``patient``, or the first
+        group, or all that matched. Patients that a CSV names, and BIDS' subjects, stay. By
+        default the names tell, without parts such as ``frame01`` or ``ses-1``.
     zero_shot : collection of str
         Names of data sets that are held out whole.
     max_voxels : int, optional
@@ -61,7 +66,8 @@ def prepare(
     Returns
     -------
     Manifest
-        With absolute roots; write it with `napari_samri.datasets.write_manifest`.
+        With absolute roots; write it with `napari_samri.datasets.write_manifest`. Its
+        `names_read` says how each name was read.
 
     Raises
     ------
@@ -71,10 +77,16 @@ def prepare(
     Warns
     -----
     InputWarning
-        If a split has no patient, or something about files was mended or assumed.
+        If a split has no patient, names can be read in two ways, patients of different splits
+        may be one, or something about files was mended or assumed.
     """
     steps = prepare_steps(
-        sources, rules, patient=patient, zero_shot=zero_shot, max_voxels=max_voxels
+        sources,
+        rules,
+        patient=patient,
+        patient_pattern=patient_pattern,
+        zero_shot=zero_shot,
+        max_voxels=max_voxels,
     )
     while True:
         try:
@@ -90,7 +102,8 @@ def prepare_steps(
     sources: SourceLike | Iterable[SourceLike],
     rules: Rules | None = None,
     *,
-    patient: Sequence[str] = (),
+    patient: str | Sequence[str] = (),
+    patient_pattern: str | Sequence[str] = (),
     zero_shot: Collection[str] = (),
     max_voxels: int | None = None,
 ) -> Generator[Progressed, None, Manifest]:
@@ -108,7 +121,8 @@ def prepare_steps(
     Manifest
     """
     rules = rules or Rules()
-    gathered = gather(_as_sources(sources), patient, zero_shot)
+    patterns = (*_several(patient_pattern), *_several(patient))
+    gathered = gather(_as_sources(sources), patterns, zero_shot)
     run = _Run(rules, gathered)
     measurer = Measurer(rules, max_voxels)
     for number, entry in enumerate(run.entries, start=1):
@@ -132,6 +146,7 @@ class _Run:
         entries = list(self.gathered.entries)
         if self.rules.own_patients:
             entries = [replace(each, patient=f"{each.dataset}/{each.patient}") for each in entries]
+        self.names_read = readings(entries)
         excluded, problems = in_two_worlds(entries, self._zero_shot)
         self.entries = [each for each in entries if (each.dataset, each.patient) not in excluded]
         self.left_out = self.gathered.left_out + self.left_out
@@ -162,7 +177,14 @@ class _Run:
         if not studies:
             raise InputError(_nothing_left(len(self.gathered.entries), problems))
         datasets, left_out = self.gathered.datasets, +self.left_out
-        manifest = Manifest(datasets, studies, self.rules, dict(sorted(left_out.items())), problems)
+        manifest = Manifest(
+            datasets,
+            studies,
+            self.rules,
+            dict(sorted(left_out.items())),
+            problems,
+            names_read=self.names_read,
+        )
         self._warn(manifest)
         return manifest
 
@@ -191,12 +213,19 @@ class _Run:
             people = len({study.patient for study in manifest.studies})
             message = (
                 f"no patient is in the split {empty}: {people} in all. Add patients or take "
-                "another seed; if patients are taken for one, tell them apart by --patient."
+                "another seed; if patients are taken for one, tell them apart by a pattern."
             )
             warnings.warn(message, InputWarning, stacklevel=4)
+        torn = torn_note(manifest.studies, self.names_read)
+        for note in (*self.gathered.notes, *([torn] if torn else ())):
+            warnings.warn(note, InputWarning, stacklevel=4)
         if self.notes:
             message = f"{len(self.notes)} notes on files, the first: {self.notes[0]}"
             warnings.warn(message, InputWarning, stacklevel=4)
+
+
+def _several(patterns: str | Sequence[str]) -> tuple[str, ...]:
+    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
 def _as_sources(sources: SourceLike | Iterable[SourceLike]) -> list[Source]:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_samri.datasets.checks import check_inside
+from napari_samri.datasets.entries import Entry
 from napari_samri.datasets.layouts import detect_layout, find_in_two_folders, layout_by_id
 from napari_samri.datasets.manifest import DataSet
+from napari_samri.datasets.patients import with_patients
+from napari_samri.datasets.patterns import PatientPatterns
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+    from napari_samri.datasets.entries import Told
     from napari_samri.datasets.layouts import Case, Findings
 
 TWO_FOLDERS = "folders"
+BIDS = "bids"
 
 
 @dataclass(frozen=True)
@@ -74,25 +78,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A case of a data set, with paths as a manifest has them.
-
-    Parameters
-    ----------
-    dataset, patient : str
-    image, labels : str
-        Relative to the root, with forward slashes.
-    root : path
-    """
-
-    dataset: str
-    patient: str
-    image: str
-    labels: str
-    root: Path
-
-
-@dataclass(frozen=True)
 class Gathered:
     """All cases of all sources.
 
@@ -105,25 +90,28 @@ class Gathered:
     problems : tuple of str
     left_out : Counter
         Files that were passed over, by reason.
+    notes : tuple of str
+        What was taken one way and could be meant another.
     """
 
     datasets: tuple[DataSet, ...]
     entries: tuple[Entry, ...]
     problems: tuple[str, ...]
     left_out: Counter[str]
+    notes: tuple[str, ...] = ()
 
 
 def gather(
-    sources: Iterable[Source], patient: Sequence[str] = (), zero_shot: Collection[str] = ()
+    sources: Iterable[Source], patient: str | Sequence[str] = (), zero_shot: Collection[str] = ()
 ) -> Gathered:
     """Find the cases of all sources and name the data sets.
 
     Parameters
     ----------
     sources : iterable of Source
-    patient : sequence of str
-        Regular expressions, tried in turn on an image's path relative to its root. The
-        patient is the first group, or all that matched. Patients of a CSV stay.
+    patient : str or sequence of str
+        Regular expressions, tried in turn on an image's path relative to its root: see
+        `napari_samri.datasets.patterns`. Patients of a CSV and of BIDS' folders stay.
     zero_shot : collection of str
         Names of data sets that are held out whole.
 
@@ -133,7 +121,7 @@ def gather(
         If a source cannot be used, two have one name, an expression is wrong, or a name in
         `zero_shot` is none of a data set.
     """
-    patterns = [_compiled(text) for text in patient]
+    patterns = PatientPatterns.of(patient)
     datasets: list[DataSet] = []
     entries: list[Entry] = []
     problems: list[str] = []
@@ -148,13 +136,14 @@ def gather(
         problems += [f"{own}: {problem}" for problem in findings.problems]
         for case in findings.cases:
             try:
-                entries.append(_entry(case, names[case.dataset], findings.root, patterns))
+                entries.append(_entry(case, names[case.dataset], findings.root, layout))
             except InputError as error:
                 problems.append(f"{names[case.dataset]}: {error}")
     _check_zero_shot(zero_shot, datasets)
     order = {dataset.name: number for number, dataset in enumerate(datasets)}
     entries.sort(key=lambda entry: (order[entry.dataset], entry.image, entry.labels))
-    return Gathered(tuple(datasets), tuple(entries), tuple(problems), +left_out)
+    told, untold, notes = with_patients(entries, patterns)
+    return Gathered(tuple(datasets), tuple(told), (*problems, *untold), +left_out, tuple(notes))
 
 
 def _absolute(path: Path) -> Path:
@@ -191,12 +180,12 @@ def _unique(name: str, taken: Collection[str]) -> str:
     return next(each for each in itertools.chain([name], numbered) if each not in taken)
 
 
-def _entry(case: Case, dataset: str, root: Path, patterns: Sequence[re.Pattern[str]]) -> Entry:
+def _entry(case: Case, dataset: str, root: Path, layout: str) -> Entry:
     image, labels = _relative(case.image, root), _relative(case.labels, root)
-    patient = case.patient
-    if patterns and not case.patient_is_given:
-        patient = _patient(image, patterns)
-    return Entry(dataset, patient, image, labels, root)
+    told: Told = "table" if case.patient_is_given else "name"
+    if layout == BIDS:
+        told = "subject's folder"
+    return Entry(dataset, case.patient, image, labels, root, name=case.patient, told=told)
 
 
 def _relative(path: Path, root: Path) -> str:
@@ -215,31 +204,12 @@ def _check_text(path: str) -> None:
         raise InputError(message) from error
 
 
-def _compiled(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        message = f"--patient {text!r} is no regular expression ({error})."
-        raise InputError(message) from error
-
-
-def _patient(image: str, patterns: Sequence[re.Pattern[str]]) -> str:
-    for pattern in patterns:
-        if found := pattern.search(image):
-            return found[1] if pattern.groups and found[1] else found[0]
-    message = (
-        f"{image}: the patient cannot be told: no --patient expression matches; expected one that "
-        "does. Give one more."
-    )
-    raise InputError(message)
-
-
 def _check_zero_shot(zero_shot: Collection[str], datasets: Sequence[DataSet]) -> None:
     names = [dataset.name for dataset in datasets]
     unknown = [name for name in zero_shot if name not in names]
     if unknown:
         message = (
-            f"--zero-shot {', '.join(unknown)}: no data set is called so; expected some of "
+            f"zero-shot {', '.join(unknown)}: no data set is called so; expected some of "
             f"{', '.join(names)}."
         )
         raise InputError(message)

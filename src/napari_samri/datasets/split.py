@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from napari_samri.datasets.spelling import folded
+
 if TYPE_CHECKING:
     from napari_samri.datasets.manifest import Manifest
     from napari_samri.datasets.rules import Rules, Split
@@ -14,7 +16,8 @@ def split_of(patient: str, rules: Rules) -> Split:
     """Return the split of a patient.
 
     It does not depend on who else there is: nobody changes sides when patients are added.
-    The shares are met on average, not to the patient.
+    Nor does it depend on capitals or Unicode's forms: one name is one person. The shares are
+    met on average, not to the patient.
 
     Parameters
     ----------
@@ -53,5 +56,5 @@ def _shares(rules: Rules) -> dict[Split, float]:
 
 def _fraction(patient: str, seed: int) -> float:
     """Return a number in [0, 1), evenly spread over patients."""
-    digest = hashlib.sha256(f"{seed}\0{patient}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}\0{folded(patient)}".encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53  # a double has 53 bits

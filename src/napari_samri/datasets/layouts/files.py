@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_samri.datasets.name_parts import says_no_person
+from napari_samri.datasets.spelling import composed
 from napari_samri.errors import InputError
 from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix, stem_of
 from napari_samri.io import can_read
@@ -12,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path, PurePath
 
-# Folders of these names say how somebody split the data, not who is in the picture.
-SPLIT_FOLDERS = ("training", "validation", "testing", "train", "val", "test")
+# Folders of these names say how somebody sorted the data, not who is in the picture.
+_SPLITS = "training validation testing train val test"
+_KINDS = "images image imgs img labels data raw anat nifti nii"
+SORTING_FOLDERS = frozenset(f"{_SPLITS} {_KINDS}".split())
 
 
 def is_nifti_name(path: PurePath) -> bool:
@@ -22,8 +26,8 @@ def is_nifti_name(path: PurePath) -> bool:
 
 
 def stem(path: PurePath) -> str:
-    """Return a name without ``.nii`` or ``.nii.gz``."""
-    return stem_of(path, NIFTI_SUFFIXES)
+    """Return a name without ``.nii`` or ``.nii.gz``, in Unicode's form NFC: names are compared."""
+    return composed(stem_of(path, NIFTI_SUFFIXES))
 
 
 def images_below(folder: Path) -> list[Path]:
@@ -47,10 +51,15 @@ def subfolders(folder: Path) -> list[Path]:
 def patient_of(relative: PurePath, name: str) -> str:
     """Return who is in a picture: the first folder on the way to it, or else its name.
 
-    Folders that only say how data were split name nobody.
+    Folders that only say how data were sorted, or which picture it is (``ses-1``, ``T1``), name
+    nobody.
     """
-    folders = [part for part in relative.parts[:-1] if part.lower() not in SPLIT_FOLDERS]
-    return folders[0] if folders else name
+    folders = [
+        part
+        for part in relative.parts[:-1]
+        if part.lower() not in SORTING_FOLDERS and not says_no_person(part)
+    ]
+    return composed(folders[0] if folders else name)
 
 
 def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:

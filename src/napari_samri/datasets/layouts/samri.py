@@ -29,7 +29,7 @@ class SamriLayout:
     """Slices in folders of a split; the root is a set, or holds sets.
 
     CASE is taken for the patient and N for the slice: if N counts patients instead, say so by
-    ``--patient``. Where as many images as labels of a case have no partner of their number,
+    a pattern. Where as many images as labels of a case have no partner of their number,
     the numbers are shifted, and nothing of that case in that folder is used.
     """
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from napari_samri.datasets.layouts.base import Case, Findings
 from napari_samri.datasets.layouts.files import patient_of, stem
+from napari_samri.datasets.layouts.pairs import IMAGE_END
 from napari_samri.errors import InputError
 
 _NEEDED = ("image", "labels")
@@ -79,7 +80,7 @@ def _case(row: _Row, root: Path) -> Case:
     if patient:
         return Case(image, labels, patient, dataset, patient_is_given=True)
     relative = image.relative_to(root) if image.is_relative_to(root) else image
-    return Case(image, labels, patient_of(relative, stem(image)), dataset)
+    return Case(image, labels, patient_of(relative, IMAGE_END.sub("", stem(image))), dataset)
 
 
 def _check_inside(cases: list[Case], path: Path) -> None:
