@@ -11,7 +11,7 @@ import pytest
 from napari_samri import load_volume
 from napari_samri._napari.layers import METADATA_KEY, Reference
 from napari_samri._napari.reader import contrast_limits, get_reader
-from napari_samri.errors import InputError
+from napari_samri.errors import InputError, InputWarning
 from tests._napari.conftest import made_up
 
 if TYPE_CHECKING:
@@ -74,7 +74,10 @@ def test_layers_keep_the_dots_of_their_files_names(
         ("A_SEG.NII.GZ", None, np.uint8, "labels"),
         ("a_label.nii", None, np.uint8, "labels"),
         ("labels.nii.gz", None, np.uint8, "labels"),
-        ("a_seg.nii.gz", "label", np.float32, "image"),
+        ("a_seg.nii.gz", None, np.float32, "labels"),
+        ("a.nii.gz", "label", np.float64, "labels"),
+        ("a.Mask.nii.gz", None, np.float64, "labels"),
+        ("a.nii.gz", None, np.float32, "image"),
         ("a.nii.gz", None, np.uint8, "image"),
         ("segment.nii", None, np.uint8, "image"),
         ("unmask.nii", None, np.uint8, "image"),
@@ -86,8 +89,21 @@ def test_labels_or_image(
 ) -> None:
     [(data, options, kind)] = read(write_nifti(name, made_up(dtype=dtype), intent))
     assert kind == expected
-    assert data.dtype == dtype
+    floats = kind == "labels" and np.dtype(dtype).kind == "f"
+    assert data.dtype == (np.uint16 if floats else dtype)
+    assert np.array_equal(np.unique(data), [0, 1, 2, 3])
     assert ("contrast_limits" in options) == (expected == "image")
+
+
+def test_marked_files_of_other_values_open_as_images_with_the_reason(
+    write_nifti: WriteNifti,
+) -> None:
+    soft = made_up(dtype=np.float32)
+    soft[2, 1, 3] = 0.5
+    with pytest.warns(InputWarning, match=r"a_seg\.nii.*image, because.*0\.5 at slice"):
+        [(data, _, kind)] = read(write_nifti("a_seg.nii", soft))
+    assert kind == "image"
+    assert data.dtype == np.float32
 
 
 def test_labels_can_be_painted_on_and_images_cannot(write_nifti: WriteNifti) -> None:
@@ -186,9 +202,8 @@ def test_real_images_and_labels(shared_data: Path) -> None:
     for path in sorted((shared_data / "images_labelled").glob("*.nii.gz")):
         volume = load_volume(path)
         [(data, options, kind)] = read(path)
-        integers = volume.array.dtype.kind in "iu"
-        assert kind == ("labels" if integers and path.name.endswith("_seg.nii.gz") else "image")
-        assert data.shape == volume.array.shape
+        assert kind == ("labels" if path.name.endswith("_seg.nii.gz") else "image")
+        assert np.array_equal(data, volume.array)
         assert options["name"] == path.name.removesuffix(".nii.gz")
 
 

@@ -109,9 +109,9 @@ def test_4d(tmp_path):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (0.5, "no integers: 0.5 is among them"),
-        (-1, "range from -1 to 0"),
-        (65536, "range from 0 to 65536"),
+        (0.5, "hold 0.5 at slice 3, row 3, column 3; expected whole numbers.*Threshold"),
+        (-1, "hold -1 at slice 3, row 3, column 3.*Renumber"),
+        (65536, "hold 65536 at slice 3, row 3, column 3.*Renumber"),
     ],
 )
 def test_values_that_are_no_labels(tmp_path, value, message):

@@ -131,9 +131,15 @@ PROBLEMS = {
     "geometry": (moved, "bad_img.nii, with bad_seg.nii: the labels' grid lies up to 5 mm off"),
     "shape": (lambda path: write(path, boxes((12, 14, 5))), "the labels' shape (5, 14, 12) is not"),
     "4d": (lambda path: write(path, boxes((12, 14, 4, 3))), "the labels are 4D"),
-    "fraction": (lambda path: write(path, boxes() / 2), "the labels are no integers: 0.5"),
-    "negative": (lambda path: write(path, -boxes().astype(np.int16)), "range from -1 to 0"),
-    "large": (lambda path: write(path, boxes().astype(np.int32) * 70_000), "range from 0 to 70000"),
+    "fraction": (lambda path: write(path, boxes() / 2), "the labels hold 0.5 at slice"),
+    "negative": (
+        lambda path: write(path, -boxes().astype(np.int16)),
+        "the labels hold -1 at slice",
+    ),
+    "large": (
+        lambda path: write(path, boxes().astype(np.int32) * 70_000),
+        "the labels hold 70000 at slice",
+    ),
     "empty": (lambda path: write(path, boxes() * 0), "the labels are empty"),
     "missing": (Path.unlink, "bad_img.nii: has no labels"),
 }

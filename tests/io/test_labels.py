@@ -189,14 +189,14 @@ def test_other_suffixes_are_refused(tmp_path, volume, name):
 def bad_labels(volume):
     shape = volume.array.shape
     return {
-        "floats": np.zeros(shape),
+        "fractions": np.full(shape, 0.25),
         "negative": np.full(shape, -1),
         "too large": np.full(shape, 65536),
         "text": np.full(shape, "a"),
     }
 
 
-@pytest.mark.parametrize("fault", ["floats", "negative", "too large", "text"])
+@pytest.mark.parametrize("fault", ["fractions", "negative", "too large", "text"])
 def test_what_are_no_labels_is_refused_and_the_old_file_stays(tmp_path, volume, fault):
     target = tmp_path / "l.nii"
     target.write_bytes(b"old")

@@ -10,7 +10,7 @@ import numpy as np
 from napari_samri._napari.bank_layers import bank_layers
 from napari_samri._napari.layers import layer_options, volume_name
 from napari_samri.embeddings.bank import is_bank
-from napari_samri.io import can_read, holds_labels, is_dicom_file, load_volume
+from napari_samri.io import can_read, is_dicom_file, load_volume, marked_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,8 +69,9 @@ def layer_data(volume: Volume) -> LayerData:
     Labels are a copy, because a volume is read-only and labels are there to be painted on.
     """
     options = layer_options(volume, volume_name(volume))
-    if holds_labels(volume):
-        return np.array(volume.array, order="C"), options, "labels"
+    labels = marked_labels(volume)
+    if labels is not None:
+        return np.array(labels.array, order="C"), options, "labels"
     options["contrast_limits"] = contrast_limits(volume.array)
     return volume.array, options, "image"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.errors import GeometryError, InputError
-from napari_samri.io.labels import MAX_LABEL
+from napari_samri.io import label_volume
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,13 +39,13 @@ def aligned_labels(image: Volume, labels: Volume) -> LabelArray:
     Raises
     ------
     InputError
-        If one of them is 4D, or the labels are no integers from 0 to 65535.
+        If one of them is 4D, or the labels are no whole numbers from 0 to 65535.
     GeometryError
         If the shapes differ, or a corner of the labels' grid lies farther from the image's than
         0.1 mm or a quarter of the smallest voxel spacing.
     """
     _check_times(image, labels)
-    return _as_labels(_on_grid_of(image, labels))
+    return _on_grid_of(image, label_volume(labels)).astype(np.uint16)
 
 
 def _check_times(image: Volume, labels: Volume) -> None:
@@ -109,20 +109,3 @@ def _check_corners(image: Volume, affine: FloatArray) -> None:
             f"{allowed:.3g} mm. Resample the labels to the image, or mend the header that is wrong."
         )
         raise GeometryError(message)
-
-
-def _as_labels(array: NDArray[Any]) -> LabelArray:
-    if array.dtype.kind == "f" and not np.array_equal(array, np.rint(array)):
-        first = array[array != np.rint(array)][0]
-        message = (
-            f"the labels are no integers: {first:g} is among them; expected 0 for background and "
-            "1 to 65535. Threshold probabilities, or resample labels with nearest neighbours."
-        )
-        raise InputError(message)
-    low, high = array.min(), array.max()
-    if low < 0 or high > MAX_LABEL:
-        message = (
-            f"the labels range from {low:g} to {high:g}; expected 0 to {MAX_LABEL}. Renumber them."
-        )
-        raise InputError(message)
-    return array.astype(np.uint16)

@@ -12,7 +12,8 @@ from napari_samri.errors import InputError
 from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
 from napari_samri.geometry import Grid, Orientation, Volume
 from napari_samri.io.atomic import replacing
-from napari_samri.io.labels import GEOMETRY, image_class, source_header
+from napari_samri.io.labels import GEOMETRY
+from napari_samri.io.nifti_header import image_class, source_header
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,14 @@ from nibabel.spatialimages import HeaderDataError
 from napari_samri.errors import GeometryError, InputError, StoreError
 from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
 from napari_samri.io.atomic import replacing
+from napari_samri.io.label_rule import as_labels
+from napari_samri.io.nifti_header import image_class, source_header
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_samri.geometry import Grid, Volume
 
-MAX_LABEL = np.iinfo(np.uint16).max
-_NIFTI2_BYTES = 540
-_LABEL_INTENT = 1002
-_LABEL_NAME = re.compile(r"(^|[_-])(dseg|mask|seg|labels?)\.nii(\.gz)?$", re.IGNORECASE)
 # What NIfTI-1 and -2 headers say about where voxels lie, and in which order they were scanned.
 GEOMETRY = (
     "dim_info",
@@ -59,14 +56,15 @@ def save_labels(path: Path | str, labels: ArrayLike, volume: Volume) -> None:
     ----------
     path : path
         ``.nii`` or ``.nii.gz``.
-    labels : integer or bool array
-        Of the shape of `volume.array`, in display order; 0 is background.
+    labels : array
+        Whole numbers of any dtype, of the shape of `volume.array`, in display order; 0 is
+        background.
     volume : Volume
 
     Raises
     ------
     InputError
-        If the suffix is another one, or the labels are no integers from 0 to 65535.
+        If the suffix is another one, or the labels are no whole numbers from 0 to 65535.
     GeometryError
         If the labels' shape is not the volume's.
     StoreError
@@ -89,20 +87,6 @@ def save_labels(path: Path | str, labels: ArrayLike, volume: Volume) -> None:
         _verify(temporary, stored, path)
 
 
-def holds_labels(volume: Volume) -> bool:
-    """Tell whether a volume that was read is one of labels, not of grey values.
-
-    It is if its voxels are integers and its header says so (NIfTI's intent "label"), or its
-    file's name, by ending in ``_dseg``, ``_mask``, ``_seg``, ``_label`` or ``_labels``.
-    """
-    grid = volume.grid
-    if volume.array.dtype.kind not in "iu":
-        return False
-    if grid.header and int(source_header(grid)["intent_code"]) == _LABEL_INTENT:
-        return True
-    return grid.path is not None and _LABEL_NAME.search(grid.path.name) is not None
-
-
 def label_image(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nifti1Image:
     """Return labels in stored order as an image with the geometry of a grid's own header.
 
@@ -118,16 +102,6 @@ def label_image(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nif
     for name in GEOMETRY:
         image.header[name] = source[name]
     return image
-
-
-def image_class(grid: Grid) -> type[nib.Nifti1Image]:
-    """Return the NIfTI class of a grid's own header."""
-    return nib.Nifti2Image if len(grid.header) == _NIFTI2_BYTES else nib.Nifti1Image
-
-
-def source_header(grid: Grid) -> nib.Nifti1Header:
-    """Return the header that a grid was read from."""
-    return image_class(grid).header_class(grid.header, check=False)
 
 
 def _image_by_affine(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nifti1Image:
@@ -151,14 +125,10 @@ def _as_labels(
 
 
 def _as_unsigned(labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
-    if labels.dtype.kind not in "bui":
-        message = f"labels have the dtype {labels.dtype}; expected integers."
-        raise InputError(message)
-    low, high = (int(labels.min()), int(labels.max())) if labels.size else (0, 0)
-    if low < 0 or high > MAX_LABEL:
-        message = f"labels range from {low} to {high}; expected 0 to {MAX_LABEL}."
-        raise InputError(message)
-    return labels.astype(np.uint8 if high <= np.iinfo(np.uint8).max else np.uint16)
+    """Return labels as uint8 if they fit, else as uint16."""
+    whole = as_labels(labels)
+    high = int(whole.max()) if whole.size else 0
+    return whole.astype(np.uint8 if high <= np.iinfo(np.uint8).max else np.uint16)
 
 
 def _verify(written: Path, expected: NDArray[np.unsignedinteger[Any]], path: Path) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_samri.geometry import Grid
+
     FloatArray = NDArray[np.float64]
 
 HEAD_BYTES = 1024
@@ -32,6 +34,7 @@ _KINDS: dict[int, type[nib.Nifti1Header]] = {
     348: nib.Nifti1Image.header_class,
     540: nib.Nifti2Image.header_class,
 }
+_NIFTI2_BYTES = 540
 _FATAL = 40  # nibabel's level of the flaws that it does not repair
 # Unattached, so that it stays silent: what matters of nibabel's repairs is said in our own words.
 _silent = logging.Logger("silent", level=logging.CRITICAL)  # noqa: LOG001
@@ -136,6 +139,16 @@ def checked_affine(header: nib.Nifti1Header, path: Path) -> FloatArray:
         )
         warnings.warn(message, InputWarning, stacklevel=5)
     return affine
+
+
+def image_class(grid: Grid) -> type[nib.Nifti1Image]:
+    """Return the NIfTI class of a grid's own header."""
+    return nib.Nifti2Image if len(grid.header) == _NIFTI2_BYTES else nib.Nifti1Image
+
+
+def source_header(grid: Grid) -> nib.Nifti1Header:
+    """Return the header that a grid was read from."""
+    return image_class(grid).header_class(grid.header, check=False)
 
 
 def looks_like(head: bytes) -> str:
