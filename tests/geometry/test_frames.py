@@ -24,12 +24,14 @@ def frames(shape: tuple[int, int]) -> list[Frame]:
         LongestSideFrame(shape, 256, 256),
         LongestSideFrame(shape, 256, 256, area=True),
         StretchedFrame(shape),
+        LongestSideFrame(shape, exact=True),
+        LongestSideFrame(shape, 256, 256, exact=True),
     ]
 
 
 @given(height=sides, width=sides, x=st.floats(0, 1), y=st.floats(0, 1))
 def test_points_come_back(height: int, width: int, x: float, y: float) -> None:
-    points = np.array([[x * width, y * height]])
+    points = np.array([[x * (width - 1), y * (height - 1)]])
     for frame in frames((height, width)):
         inside = frame.points_to_input(points)
         assert (inside <= frame.input_size + 0.51).all()
@@ -69,6 +71,101 @@ def test_as_litemedsam(shape: tuple[int, int]) -> None:
     assert np.abs(frame.image_to_input(image) - expected).max() <= 1  # rounding of halves
 
 
+def test_litemedsam_scales_coordinates_by_the_longest_side() -> None:
+    """Its code has one ratio for all four numbers, 256 / max(H, W), unlike SAM's."""
+    frame = LongestSideFrame((181, 217), 256, 256, area=True)
+    np.testing.assert_allclose(
+        frame.box_to_input([10, 20, 100, 150]), np.array([10, 20, 100, 150]) * 256 / 217
+    )
+
+
+def spread(shape: tuple[int, int], box: tuple[int, int, int, int], size: int) -> np.ndarray:
+    """Return a filled box of a slice, repeated up to an input whose side is a multiple."""
+    x0, y0, x1, y1 = box
+    mask = np.zeros(shape, bool)
+    mask[y0 : y1 + 1, x0 : x1 + 1] = True
+    step = size // max(shape)
+    return mask.repeat(step, axis=0).repeat(step, axis=1)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (32, 64), (256, 128), (512, 512), (1024, 1024)])
+@pytest.mark.parametrize("box", [(3, 5, 20, 9), (0, 0, 0, 0), (7, 2, 8, 31)])
+def test_exact_boxes_are_those_of_the_enlarged_mask(
+    shape: tuple[int, int], box: tuple[int, int, int, int]
+) -> None:
+    rows, columns = np.nonzero(spread(shape, box, 1024))
+    expected = [columns.min(), rows.min(), columns.max(), rows.max()]
+    np.testing.assert_array_equal(LongestSideFrame(shape, exact=True).box_to_input(box), expected)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (256, 128), (512, 512)])
+def test_exact_points_are_centres_of_the_enlarged_pixels(shape: tuple[int, int]) -> None:
+    rows, columns = np.nonzero(spread(shape, (7, 3, 7, 3), 1024))
+    found = LongestSideFrame(shape, exact=True).points_to_input([[7, 3]])[0]
+    np.testing.assert_allclose(found, (columns.mean(), rows.mean()))
+
+
+def test_exact_points_are_where_the_image_has_them() -> None:
+    """The published frame for SAM's own size: low-resolution pixel i at input 4 i + 1.5."""
+    frame = LongestSideFrame((256, 256), exact=True)
+    np.testing.assert_allclose(frame.points_to_input([[10, 0]]), [[41.5, 1.5]])
+    np.testing.assert_allclose(frame.box_to_input([10, 0, 12, 3]), [40, 0, 51, 15])
+
+
+@given(height=sides, width=sides, x=st.floats(0, 1), y=st.floats(0, 1), side=st.floats(0, 3))
+def test_an_exact_box_is_never_inside_out(
+    height: int, width: int, x: float, y: float, side: float
+) -> None:
+    """Even one of a pixel on a slice that is larger than the input."""
+    x0, y0 = x * (width - 1), y * (height - 1)
+    for frame in frames((height, width)):
+        found = frame.box_to_input([x0, y0, x0 + side, y0 + side])
+        assert (found[:2] <= found[2:]).all()
+
+
+def test_library_boxes_as_the_sam_library() -> None:
+    shape, box = (181, 217), np.array([10.0, 20, 100, 150])
+    expected = ResizeLongestSide(1024).apply_boxes(box[None], shape)[0]
+    np.testing.assert_allclose(LongestSideFrame(shape).box_to_input(box), expected)
+
+
+def thin_logits(angle: float) -> torch.Tensor:
+    """Return logits of an object about three low-resolution pixels wide, and sure of itself."""
+    rows, columns = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing="ij")
+    across = (rows - 128) * np.cos(angle) + (columns - 128) * np.sin(angle)
+    along = (columns - 128) * np.cos(angle) - (rows - 128) * np.sin(angle)
+    return torch.where((across.abs() < 1.5) & (along.abs() < 60), 4.0, -12.0)[None]
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (181, 217), (300, 100)])
+@pytest.mark.parametrize("angle", [0.4, 1.2])
+def test_masks_as_medsam(shape: tuple[int, int], angle: float) -> None:
+    """Probabilities are interpolated, straight to the slice, and cut at 0.5."""
+    logits = thin_logits(angle)
+    expected = F.interpolate(
+        torch.sigmoid(logits)[None], shape, mode="bilinear", align_corners=False
+    )[0]
+    found = StretchedFrame(shape).logits_to_masks(logits.numpy())
+    clear = (expected - 0.5).abs() > 1e-4
+    np.testing.assert_array_equal(found[clear], (expected > 0.5)[clear])
+    of_logits = F.interpolate(logits[None], shape, mode="bilinear", align_corners=False)[0] > 0
+    both = (found & of_logits.numpy()).sum()
+    dice = 2 * both / (found.sum() + of_logits.numpy().sum())
+    assert 0.8 < dice < 0.92, "the test cannot tell the two ways apart"
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (181, 217), (300, 100)])
+def test_masks_as_litemedsam(shape: tuple[int, int]) -> None:
+    """The padding is cropped, logits are interpolated, and their sigmoid is cut at 0.5."""
+    logits = thin_logits(0.4)
+    frame = LongestSideFrame(shape, 256, 256, area=True)
+    h, w = frame.filled_shape
+    large = F.interpolate(logits[None, :, :h, :w], shape, mode="bilinear", align_corners=False)
+    clear = large[0].abs() > 1e-3
+    found = frame.logits_to_masks(logits.numpy())
+    np.testing.assert_array_equal(found[clear], (torch.sigmoid(large[0]) > 0.5)[clear])
+
+
 def disk(shape: tuple[int, int]) -> np.ndarray:
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     centre = (0.4 * shape[0], 0.55 * shape[1])
@@ -81,7 +178,7 @@ def test_masks_come_back_unshifted(shape: tuple[int, int]) -> None:
     for frame in frames(shape):
         logits = frame.mask_to_logits(mask)
         assert logits.shape == (1, 256, 256)
-        back = frame.logits_to_slice(logits)[0] > 0
+        back = frame.logits_to_masks(logits)[0]
         dice = 2 * (back & mask).sum() / (back.sum() + mask.sum())
         assert dice > 0.97
         drift = np.argwhere(back).mean(axis=0) - np.argwhere(mask).mean(axis=0)
@@ -102,7 +199,9 @@ def test_images_and_points_agree(shape: tuple[int, int]) -> None:
         weights = resized / resized.sum()
         y, x = (np.mgrid[: resized.shape[0], : resized.shape[1]] * weights).sum(axis=(1, 2))
         # Pixel centres lie half a pixel in: SAM adds that half in its prompt encoder.
-        expected = frame.points_to_input(np.array([[column + 0.5, row + 0.5]]))[0] - 0.5
+        exact = getattr(frame, "exact", False)
+        middle = np.array([[column, row]]) + (0 if exact else 0.5)
+        expected = frame.points_to_input(middle)[0] - (0 if exact else 0.5)
         np.testing.assert_allclose((x, y), expected, atol=0.35 * frame.input_size / max(shape))
 
 

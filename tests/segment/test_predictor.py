@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from napari_samri import EmbeddingCache, load_predictor
+from napari_samri import EmbeddingCache, Predictor, load_predictor
 from napari_samri.errors import InputError, ModelError
 from napari_samri.segment.postprocess import PostProcessing
+from napari_samri.zoo.spec import BEST
 
 if TYPE_CHECKING:
-    from napari_samri import Embedding, Predictor
+    from napari_samri import Embedding
 
 SHAPE = (120, 90)
 
@@ -74,6 +76,46 @@ def test_points_default_to_positive(starter: Predictor, embedding: Embedding) ->
     np.testing.assert_array_equal(one.logits, other.logits)
     negative = starter.predict(embedding, points_xy=[*point, [42, 62]], point_labels=[1, 0])
     assert not np.allclose(negative.logits, one.logits)
+
+
+def choosing(predictor: Predictor) -> Predictor:
+    """Return the predictor of a model that was trained to choose of three for a lone point."""
+    model = predictor._model
+    spec = replace(model.spec, lone_point=BEST)
+    return Predictor(replace(model, spec=spec), predictor.cache)
+
+
+def test_a_lone_point_gets_the_mask_that_its_model_was_trained_for(
+    starter: Predictor, embedding: Embedding
+) -> None:
+    point = {"points_xy": [[40, 60]]}
+    three = starter.predict(embedding, **point, multimask=True)
+    single = starter.predict(embedding, **point)
+    best = choosing(starter).predict(embedding, **point)
+    np.testing.assert_array_equal(best.masks, three.masks[[three.best]])
+    np.testing.assert_array_equal(best.scores, three.scores[[three.best]])
+    np.testing.assert_array_equal(best.logits, three.logits[[three.best]])
+    assert not np.array_equal(best.logits, single.logits)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"points_xy": [[40, 60]], "box_xyxy": [20, 28, 60, 92]},
+        {"points_xy": [[40, 60], [42, 70]]},
+        {"points_xy": [[40, 60]], "point_labels": [0]},
+        {"points_xy": [[40, 60]], "multimask": True},
+        {"box_xyxy": [20, 28, 60, 92]},
+    ],
+    ids=["box and point", "two points", "off the object", "three asked for", "box"],
+)
+def test_only_a_lone_point_is_ambiguous(
+    starter: Predictor, embedding: Embedding, prompt: dict[str, Any]
+) -> None:
+    expected = starter.predict(embedding, **prompt)
+    np.testing.assert_array_equal(
+        choosing(starter).predict(embedding, **prompt).logits, expected.logits
+    )
 
 
 @pytest.mark.parametrize(

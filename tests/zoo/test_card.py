@@ -47,6 +47,39 @@ def test_optional_entries_may_be_missing_and_unknown_ones_are_left_out() -> None
     assert card == make_card(scores={})
 
 
+OBJECTIVES = {
+    "samri-box": ({"p_box": 1.0, "with_point": False, "n_steps": 0}, False, "single"),
+    "samri-bp": ({"p_box": 1.0, "with_point": True, "n_steps": 0}, True, "single"),
+    "simple": ({"p_box": 0.5, "with_point": False, "n_steps": 0}, True, "best"),
+    "medicosam": ({"p_box": 0.5, "with_point": False, "n_steps": 8}, True, "best"),
+    "box, corrected": ({"p_box": 1, "with_point": False, "n_steps": 2}, True, "single"),
+    "unknown": ({"name": "somebody's"}, True, "single"),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_card_of_an_older_version_is_read_by_its_objective(name: str) -> None:
+    """What it does not say is what its decoder was tuned with: exact prompts, and these."""
+    objective, takes_points, lone_point = OBJECTIVES[name]
+    header = make_card(objective=objective).to_header()
+    values = json.loads(header["card"])
+    for entry in ("exact_prompts", "takes_points", "lone_point"):
+        del values[entry]
+    card = DecoderCard.from_header(header | {"card": json.dumps(values)}, PATH)
+    assert (card.exact_prompts, card.takes_points) == (True, takes_points)
+    assert card.lone_point == lone_point
+
+
+def test_what_a_card_says_counts_more_than_its_objective() -> None:
+    card = make_card(
+        objective=OBJECTIVES["medicosam"][0],
+        exact_prompts=False,
+        takes_points=False,
+        lone_point="single",
+    )
+    assert DecoderCard.from_header(card.to_header(), PATH) == card
+
+
 def test_a_card_names_no_person_and_no_folder() -> None:
     text = json.dumps(make_card(base=Base(name="knees.pth", sha256="2" * 64)).as_dict())
     assert str(Path.home()) not in text
@@ -71,6 +104,9 @@ def test_a_card_names_no_person_and_no_folder() -> None:
         ({"scores": {"dice": "good"}}, "good"),
         ({"objective": {"name": object()}}, "objective"),
         ({"trains_quality": "no"}, "trains_quality"),
+        ({"exact_prompts": 1}, "exact_prompts"),
+        ({"takes_points": None}, "takes_points"),
+        ({"lone_point": "largest"}, "lone_point 'largest'"),
         ({"base": Base(name="")}, "no base"),
         ({"base": Base(name="x", sha256="12")}, "base '12'"),
         ({"base": Base(name="/home/somebody/x.pth", sha256="2" * 64)}, "a path"),

@@ -4,6 +4,12 @@ A frame belongs to one slice shape. Coordinates carry their frame in their names
 in pixels of the slice, ``_input`` in pixels of the model's input; points are (x, y), that is
 (column, row), and boxes (x0, y0, x1, y1), as in the SAM library.
 
+There are two maps from slice to input, and a model has to be asked by the one that it was trained
+with. The SAM library multiplies by the scale s, and its prompt encoder adds half an input pixel:
+the centre of slice pixel i goes to s i, up to half a slice pixel beside where the image has it.
+The exact map puts centres on centres, s (i + 0.5) - 0.5, and a box from its first pixel's first
+input pixel, s i, to its last pixel's last one, s (i + 1) - 1.
+
 References
 ----------
 Kirillov et al., Segment Anything, 2023, https://doi.org/10.1109/ICCV51070.2023.00371
@@ -65,31 +71,53 @@ class Frame(Protocol):
     def points_to_slice(self, points_xy: ArrayLike) -> Points:
         """Map points (N, 2) from input pixels to slice pixels: the inverse."""
 
-    def logits_to_slice(self, logits: FloatArray) -> FloatArray:
-        """Resample low-resolution logits (M, L, L) to the slice: (M, H, W)."""
+    def box_to_input(self, box_xyxy: ArrayLike) -> Points:
+        """Map a box (4,), whose corners are its first and last pixel, to the input."""
+
+    def logits_to_masks(self, logits: FloatArray) -> BoolArray:
+        """Turn low-resolution logits (M, L, L) into masks of the slice (M, H, W)."""
 
     def mask_to_logits(self, mask: BoolArray) -> FloatArray:
         """Turn a mask of the slice (H, W) into low-resolution logits (1, L, L), a mask prompt."""
 
 
 class _Scaled:
-    """What every frame shares: a scale along each axis."""
+    """What every frame shares: a scale along each axis, and which of the two maps is meant."""
 
     slice_shape: tuple[int, int]
     filled_shape: tuple[int, int]
+    exact: bool
 
     @property
     def _scale_xy(self) -> NDArray[np.float64]:
         (height, width), (h, w) = self.slice_shape, self.filled_shape
         return np.array([w / width, h / height])
 
+    @property
+    def _shift_xy(self) -> NDArray[np.float64]:
+        """Where the centre of the slice's first pixel lies in the input."""
+        scale = self._scale_xy
+        return scale / 2 - 0.5 if self.exact else np.zeros_like(scale)
+
     def points_to_input(self, points_xy: ArrayLike) -> Points:
         """Map points (N, 2) from slice pixels to input pixels."""
-        return np.asarray(points_xy, float) * self._scale_xy
+        return np.asarray(points_xy, float) * self._scale_xy + self._shift_xy
 
     def points_to_slice(self, points_xy: ArrayLike) -> Points:
         """Map points (N, 2) from input pixels to slice pixels: the inverse."""
-        return np.asarray(points_xy, float) / self._scale_xy
+        return (np.asarray(points_xy, float) - self._shift_xy) / self._scale_xy
+
+    def box_to_input(self, box_xyxy: ArrayLike) -> Points:
+        """Map a box (4,), whose corners are its first and last pixel, to the input.
+
+        By the exact map, a box that is less than a pixel of the input is its centre, twice.
+        """
+        low, high = np.asarray(box_xyxy, float).reshape(2, 2)
+        if not self.exact:
+            return np.concatenate([low, high]) * np.tile(self._scale_xy, 2)
+        first, last = low * self._scale_xy, (high + 1) * self._scale_xy - 1
+        middle = (first + last) / 2
+        return np.concatenate([np.minimum(first, middle), np.maximum(last, middle)])
 
 
 @dataclass(frozen=True)
@@ -108,13 +136,23 @@ class LongestSideFrame(_Scaled):
     low_res_size : int
         Side of the decoder's logits in pixels.
     area : bool
-        Average areas as OpenCV does, instead of PIL's antialiased bilinear filter.
+        Average areas as OpenCV does, instead of PIL's antialiased bilinear filter, and scale
+        coordinates by the longest side alone: LiteMedSAM's way.
+    exact : bool
+        Whether prompts go by the exact map, or by that of the SAM library.
     """
 
     slice_shape: tuple[int, int]
     input_size: int = 1024
     low_res_size: int = 256
     area: bool = False
+    exact: bool = False
+
+    @property
+    def _scale_xy(self) -> NDArray[np.float64]:
+        if not self.area:
+            return super()._scale_xy
+        return np.full(2, self.input_size / max(self.slice_shape))
 
     @cached_property
     def filled_shape(self) -> tuple[int, int]:  # type: ignore[override]
@@ -131,6 +169,14 @@ class LongestSideFrame(_Scaled):
             return np.rint(resample(image, rows, area_matrix(self.slice_shape[1], w)))
         resized = Image.fromarray(image).resize((w, h), Image.Resampling.BILINEAR)
         return np.asarray(resized, np.float32)
+
+    def logits_to_masks(self, logits: FloatArray) -> BoolArray:
+        """Turn low-resolution logits (M, L, L) into masks of the slice (M, H, W).
+
+        LiteMedSAM's published code takes the sigmoid after resampling and cuts at 0.5, which is
+        the same as 0 here.
+        """
+        return self.logits_to_slice(logits) > 0
 
     def logits_to_slice(self, logits: FloatArray) -> FloatArray:
         """Resample low-resolution logits (M, L, L) to the slice: (M, H, W).
@@ -174,11 +220,14 @@ class StretchedFrame(_Scaled):
         (H, W) of the slice.
     input_size, low_res_size : int
         Sides of the input and of the decoder's logits in pixels.
+    exact : bool
+        Whether prompts go by the exact map, or by that of the SAM library.
     """
 
     slice_shape: tuple[int, int]
     input_size: int = 1024
     low_res_size: int = 256
+    exact: bool = False
 
     @property
     def filled_shape(self) -> tuple[int, int]:  # type: ignore[override]
@@ -203,14 +252,23 @@ class StretchedFrame(_Scaled):
         )
         return resized.astype(np.uint8).astype(np.float32)
 
-    def logits_to_slice(self, logits: FloatArray) -> FloatArray:
-        """Resample low-resolution logits (M, L, L) straight to the slice: (M, H, W)."""
+    def logits_to_masks(self, logits: FloatArray) -> BoolArray:
+        """Turn low-resolution logits (M, L, L) into masks of the slice (M, H, W).
+
+        As MedSAM's published code: probabilities, not logits, are interpolated, straight to the
+        slice, and cut at 0.5. Where a mask has less than a low-resolution pixel of width, the
+        two differ.
+        """
         rows, columns = (bilinear_matrix(self.low_res_size, n) for n in self.slice_shape)
-        return resample(logits, rows, columns)
+        return resample(_sigmoid(logits), rows, columns) > 0.5
 
     def mask_to_logits(self, mask: BoolArray) -> FloatArray:
         """Turn a mask of the slice (H, W) into low-resolution logits (1, L, L), a mask prompt."""
         return _shrunk(mask, *self.low_res_extent)[None]
+
+
+def _sigmoid(logits: FloatArray) -> FloatArray:
+    return np.exp(-np.logaddexp(np.float32(0), -np.asarray(logits, np.float32)))
 
 
 def _shrunk(mask: BoolArray, h: float, w: float) -> FloatArray:

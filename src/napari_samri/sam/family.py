@@ -7,7 +7,7 @@ every embedding's key: change it whenever the numbers that reach the encoder cha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -33,6 +33,13 @@ SAM_MEAN = (123.675, 116.28, 103.53)
 SAM_STD = (58.395, 57.12, 57.375)
 
 
+class FrameMaker(Protocol):
+    """Makes the frame of a slice, for prompts that go by one of the two maps."""
+
+    def __call__(self, slice_shape: tuple[int, int], *, exact: bool) -> Frame:
+        """Return the frame of slices of (H, W)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """How the models of a family see a slice.
@@ -42,8 +49,8 @@ class Family:
     id : str
     preprocessing : str
         Names everything that happens to a slice before the encoder.
-    make_frame : callable
-        (H, W) of a slice -> its `Frame`.
+    frame : callable
+        Makes the `Frame` of slices of one shape.
     normalise : callable
         Resized slice (h, w) of 0..255 -> input channels (C, h, w).
     windowed : bool
@@ -53,15 +60,24 @@ class Family:
     box_prior : bool
         Whether a box without a mask prompt comes with `napari_samri.sam.prior.box_prior`, which
         is also added to the answer.
+    exact : bool
+        Whether prompts go by the exact map from slice to input (`napari_samri.geometry.frames`),
+        as for what is trained here, or by that of the SAM library, as for what others
+        published. Of a tuned decoder, its card says so.
     """
 
     id: str
     preprocessing: str
-    make_frame: Callable[[tuple[int, int]], Frame]
+    frame: FrameMaker
     normalise: Callable[[FloatArray], FloatArray]
     windowed: bool = False
     takes_points: bool = True
     box_prior: bool = False
+    exact: bool = False
+
+    def make_frame(self, slice_shape: tuple[int, int]) -> Frame:
+        """Return the frame of slices of (H, W), by the family's own map for prompts."""
+        return self.frame(slice_shape, exact=self.exact)
 
     def to_uint8(self, slice_2d: Array, window: Window | None = None) -> Bytes:
         """Turn a slice (H, W) of any real dtype into the family's 0..255.
@@ -92,16 +108,20 @@ def _unit_channels(image: FloatArray) -> FloatArray:
     return np.repeat((image[None] - image.min()) / np.float32(span), 3, axis=0)
 
 
+def _light_frame(slice_shape: tuple[int, int], *, exact: bool) -> Frame:
+    return LongestSideFrame(slice_shape, 256, 256, area=True, exact=exact)
+
+
 SAM = Family(
     id="sam",
     preprocessing="minmax-u8.longest-1024-pil.imagenet.v1",
-    make_frame=LongestSideFrame,
+    frame=LongestSideFrame,
     normalise=_sam_channels,
 )
 MEDSAM = Family(
     id="medsam",
     preprocessing="percentile-u8.stretch-1024-cubic.unit.v1",
-    make_frame=StretchedFrame,
+    frame=StretchedFrame,
     normalise=_unit_channels,
     windowed=True,
     takes_points=False,
@@ -109,7 +129,7 @@ MEDSAM = Family(
 LITEMEDSAM = Family(
     id="litemedsam",
     preprocessing="percentile-u8.longest-256-area.unit.v1",
-    make_frame=lambda shape: LongestSideFrame(shape, 256, 256, area=True),
+    frame=_light_frame,
     normalise=_unit_channels,
     windowed=True,
     takes_points=False,

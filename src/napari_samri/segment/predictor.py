@@ -21,6 +21,7 @@ from napari_samri.sam.prior import box_prior
 from napari_samri.sam.products import fast_products
 from napari_samri.segment.candidates import Candidates
 from napari_samri.segment.loading import LoadedModel, load_model
+from napari_samri.zoo.spec import BEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,7 +164,8 @@ class Predictor:
         mask_logits : array (1, L, L) or (L, L), optional
             `Candidates.logits` of an earlier answer.
         multimask : bool
-            Three candidates instead of the single mask; useful for a lone point.
+            Three candidates instead of one mask; useful for a lone point. Models that were
+            trained so (`ModelSpec.lone_point`) give the best of three for one anyway.
 
         Raises
         ------
@@ -187,21 +189,31 @@ class Predictor:
         sparse, dense = self._model.network.prompt_encoder(
             points=self._points_input(points, frame), boxes=boxes_input, masks=mask
         )
+        choose = not multimask and self._is_ambiguous(points, box, mask)
         logits, scores = self._model.network.mask_decoder(
             image_embeddings=self._tensor(embedding.tensor)[None],
             image_pe=self._model.network.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
-            multimask_output=multimask,
+            multimask_output=multimask or choose,
         )
         if prior is not None:
             logits = logits + prior  # posterior log-odds
-        low = logits[0].float().cpu().numpy()
-        return Candidates(
-            masks=frame.logits_to_slice(low) > 0,
-            scores=scores[0].float().cpu().numpy(),
-            logits=low,
-        )
+        low, found = logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy()
+        if choose:
+            best = slice(found.argmax(), found.argmax() + 1)
+            low, found = low[best], found[best]
+        return Candidates(masks=frame.logits_to_masks(low), scores=found, logits=low)
+
+    def _is_ambiguous(
+        self,
+        points: tuple[FloatArray, FloatArray] | None,
+        box: FloatArray | None,
+        mask: torch.Tensor | None,
+    ) -> bool:
+        """Tell whether a prompt is a lone point, and the model one that then chooses of three."""
+        alone = points is not None and len(points[1]) == 1 and points[1][0] == 1
+        return alone and box is None and mask is None and self.spec.lone_point == BEST
 
     def mask_to_logits(self, embedding: Embedding, mask: Array) -> FloatArray:
         """Turn a mask (H, W) of the slice into `mask_logits` (1, L, L), to refine it.
@@ -241,7 +253,7 @@ class Predictor:
     def _box_input(self, box_slice: FloatArray | None, frame: Frame) -> torch.Tensor | None:
         if box_slice is None:
             return None
-        return self._tensor(frame.points_to_input(box_slice.reshape(2, 2))).reshape(1, 4)
+        return self._tensor(frame.box_to_input(box_slice)).reshape(1, 4)
 
     def _mask(self, mask_logits: ArrayLike | None) -> torch.Tensor | None:
         if mask_logits is None:

@@ -13,7 +13,7 @@ from napari_samri.sam.identity import prompt_encoder_sha256
 from napari_samri.sam.vit import fill
 from napari_samri.zoo import known_models, models_dir
 from napari_samri.zoo.bases import base_of_file, find_base
-from napari_samri.zoo.card import Base, DecoderCard, check_names
+from napari_samri.zoo.card import Base, DecoderCard, check_names, prompts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +42,8 @@ def card_of(
         Whether the head that predicts a mask's quality is trained along.
     """
     return DecoderCard(
+        exact_prompts=True,  # as `training.decoder` places them
+        **prompts_of(objective),
         title=title,
         base=_base(model),
         architecture=model.spec.architecture,
@@ -90,7 +92,8 @@ def with_decoder(
     decoder = base.network.mask_decoder
     fill(torch.nn.ModuleDict({"mask_decoder": decoder}), checkpoint)
     decoder.to(base.device)
-    return replace(base, spec=spec, card=card)
+    family = replace(base.family, exact=card.exact_prompts)
+    return replace(base, spec=spec, card=card, family=family)
 
 
 def _base(model: LoadedModel) -> Base:

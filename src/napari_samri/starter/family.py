@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 INPUT_SIZE = 256
 
 
-def _frame(shape: tuple[int, int]) -> Frame:
-    return LongestSideFrame(shape, INPUT_SIZE, INPUT_SIZE)
+def _frame(slice_shape: tuple[int, int], *, exact: bool) -> Frame:
+    return LongestSideFrame(slice_shape, INPUT_SIZE, INPUT_SIZE, exact=exact)
 
 
 def _channel(image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -27,7 +27,8 @@ def _channel(image: NDArray[np.float32]) -> NDArray[np.float32]:
 STARTER = Family(
     id="starter",
     preprocessing="minmax-u8.longest-256-pil.grey.v1",
-    make_frame=_frame,
+    frame=_frame,
     normalise=_channel,
     box_prior=True,
+    exact=True,  # it was trained on boxes and points in the pixels of its input
 )

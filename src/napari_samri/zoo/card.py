@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError, ModelError
+from napari_samri.zoo.spec import BEST, SINGLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +61,17 @@ class DecoderCard:
     trains_quality : bool
         Whether the head that predicts a mask's quality was trained along; without, its numbers
         mean nothing.
+    exact_prompts : bool
+        Whether prompts go by the exact map from slice to input (`napari_samri.geometry.frames`),
+        as decoders are tuned here, or by that of the SAM library. Cards of older versions do not
+        say; their decoders were tuned by the exact map.
+    lone_point : str
+        Which mask a single point gets: ``single``, or ``best`` of the three candidates by the
+        predicted IoU, as training chooses where it begins with points. Told from the objective
+        where a card of an older version does not say.
+    takes_points : bool
+        Whether points were among the prompts of the training. Told from the objective where a
+        card of an older version does not say.
     bank : str
         Fingerprint of the embedding bank; empty if there was none.
     seed, epochs, samples : int
@@ -85,6 +97,9 @@ class DecoderCard:
     prompt_encoder: str
     objective: Mapping[str, Any]
     trains_quality: bool
+    exact_prompts: bool = True
+    lone_point: str = SINGLE
+    takes_points: bool = True
     bank: str = ""
     seed: int = 0
     epochs: int = 0
@@ -127,13 +142,27 @@ class DecoderCard:
             values = json.loads(header.get("card", ""), parse_constant=_no_number)
             base = Base(**{f.name: values["base"].get(f.name) for f in fields(Base)})
             known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-            return cls(**known | {"base": base})
+            return cls(**prompts_of(values["objective"]) | known | {"base": base})
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             message = (
                 f"{path}: the card of this tuned decoder is damaged "
                 f"({type(error).__name__}: {error}). Train it again, or get the file again."
             )
             raise ModelError(message) from error
+
+
+def prompts_of(objective: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an objective's numbers say of `DecoderCard.takes_points` and `.lone_point`.
+
+    Points come beside the box, as corrections of the first answer, or in place of the box: only
+    then is the best of three candidates what is trained. Of an objective without these numbers,
+    nothing is claimed.
+    """
+    if "p_box" not in objective:
+        return {}
+    alone = objective["p_box"] != 1
+    beside = bool(objective.get("with_point") or objective.get("n_steps"))
+    return {"takes_points": alone or beside, "lone_point": BEST if alone else SINGLE}
 
 
 def is_decoder(header: Mapping[str, str]) -> bool:
@@ -206,7 +235,11 @@ def _odd_values(card: DecoderCard) -> list[str]:
         return [f"objective or scores ({error})"]
     odd = [v for v in card.scores.values() if v is not None and not isinstance(v, int | float)]
     wrong = [f"score {value!r}" for value in odd]
-    return wrong + ([] if type(card.trains_quality) is bool else ["trains_quality is no bool"])
+    flags = ("trains_quality", "exact_prompts", "takes_points")
+    wrong += [f"{name} is no bool" for name in flags if type(getattr(card, name)) is not bool]
+    if card.lone_point not in {SINGLE, BEST}:
+        wrong.append(f"lone_point {card.lone_point!r}")
+    return wrong
 
 
 def _is_line(text: object) -> bool:

@@ -6,7 +6,7 @@ is found by its tensors and not by these names.
 
 from __future__ import annotations
 
-from napari_samri.zoo.spec import Download, ModelSpec
+from napari_samri.zoo.spec import BEST, Download, ModelSpec
 
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything"
 _SAMRI_PAGE = "https://espace.library.uq.edu.au/view/UQ:cadac84"
@@ -53,6 +53,7 @@ def _samri(variant: str, description: str) -> ModelSpec:
         licence="see its page",
         description=description,
         score_is_stale=True,
+        takes_points=variant.startswith("bp"),
     )
 
 
@@ -82,6 +83,7 @@ CATALOGUE = (
         licence="Apache-2.0",
         description="SAM ViT-B tuned on many medical modalities, box prompts only.",
         score_is_stale=True,
+        takes_points=False,
     ),
     ModelSpec(
         id="medicosam",
@@ -95,6 +97,7 @@ CATALOGUE = (
         ),
         licence="see its page",
         description="SAM ViT-B tuned on medical images for prompts and corrections.",
+        lone_point=BEST,
     ),
     ModelSpec(
         id="mobilesam",
@@ -120,6 +123,7 @@ CATALOGUE = (
         licence="Apache-2.0",
         description="MedSAM with a small encoder. Listed; its network is not built in yet.",
         score_is_stale=True,
+        takes_points=False,
         available=False,
     ),
 )

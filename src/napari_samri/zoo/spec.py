@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# Which mask a lone point gets: the single one, or the best of three by predicted IoU.
+SINGLE, BEST = "single", "best"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
@@ -52,6 +55,11 @@ class ModelSpec:
     score_is_stale : bool
         Whether training left the head behind that predicts a mask's quality, so that its
         numbers mean nothing.
+    takes_points : bool
+        Whether points were among the prompts of its training.
+    lone_point : str
+        Which mask a single point gets if one is asked for: `SINGLE`, or `BEST` of the three
+        candidates by predicted IoU, for models that were trained so.
     available : bool
         False for models that are listed, but that this version cannot run.
     description : str
@@ -70,6 +78,8 @@ class ModelSpec:
     licence: str
     description: str
     score_is_stale: bool = False
+    takes_points: bool = True
+    lone_point: str = SINGLE
     available: bool = True
     path: str | None = None
     base: str | None = None

@@ -112,6 +112,8 @@ def decoder_spec(card: DecoderCard, path: Path, name: str) -> ModelSpec:
         licence=card.licence,
         description=card.description or _describe(card),
         score_is_stale=not card.trains_quality,
+        takes_points=card.takes_points,
+        lone_point=card.lone_point,
         path=str(path),
         base=card.base.name,
     )
