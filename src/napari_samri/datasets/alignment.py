@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.errors import GeometryError, InputError
+from napari_samri.geometry import Placement
 from napari_samri.io import label_volume
 
 if TYPE_CHECKING:
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
     LabelArray = NDArray[np.uint16]
-
-# How far a corner of the labels may lie from the image's: writers round what headers say.
-TOLERANCE_MM = 0.1
-TOLERANCE_VOXELS = 0.25
 
 
 def aligned_labels(image: Volume, labels: Volume) -> LabelArray:
@@ -99,13 +96,11 @@ def _check_shape(image: Volume, shape: tuple[int, ...]) -> None:
 
 
 def _check_corners(image: Volume, affine: FloatArray) -> None:
-    last = np.array(image.spatial_shape) - 1
-    corners = np.array([(*(np.array(bits) * last), 1) for bits in np.ndindex(2, 2, 2)], float)
-    apart = np.linalg.norm((corners @ (image.affine - affine).T)[:, :3], axis=1).max()
-    allowed = min(TOLERANCE_MM, TOLERANCE_VOXELS * min(image.spacing_mm))
-    if apart > allowed:
+    place, found = image.placement, Placement(image.spatial_shape, affine)
+    if not found.is_on(place):
         message = (
-            f"the labels' grid lies up to {apart:.3g} mm off the image's; expected at most "
-            f"{allowed:.3g} mm. Resample the labels to the image, or mend the header that is wrong."
+            f"the labels' grid lies up to {place.apart(found):.3g} mm off the image's; expected at "
+            f"most {place.tolerance:.3g} mm. Resample the labels to the image, or mend the header "
+            "that is wrong."
         )
         raise GeometryError(message)

@@ -6,6 +6,8 @@ from napari_samri.geometry.frames import (
     StretchedFrame,
 )
 from napari_samri.geometry.grid import Grid, Orientation, display_orientation
+from napari_samri.geometry.nearest import Resampled, resample_nearest
+from napari_samri.geometry.placement import Placement
 from napari_samri.geometry.plane import Plane
 from napari_samri.geometry.volume import Volume
 
@@ -14,8 +16,11 @@ __all__ = [
     "Grid",
     "LongestSideFrame",
     "Orientation",
+    "Placement",
     "Plane",
+    "Resampled",
     "StretchedFrame",
     "Volume",
     "display_orientation",
+    "resample_nearest",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import GeometryError
 from napari_samri.geometry.grid import Grid, Orientation, display_orientation
+from napari_samri.geometry.placement import Placement
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,6 +70,11 @@ class Volume:
         A 2D array is the slice 0 of its volume.
         """
         return self.grid.affine @ self.orientation.matrix(self.grid.spatial_shape)
+
+    @property
+    def placement(self) -> Placement:
+        """Where the voxels (slice, row, column) lie in RAS+ millimetres."""
+        return Placement(self.spatial_shape, self.affine)
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
