@@ -22,6 +22,10 @@ class GeometryError(InputError):
     """A grid whose affine, spacing or shape makes no sense or does not fit another one."""
 
 
+class OtherGridError(GeometryError):
+    """Labels that lie on another grid than their image; they can be resampled onto it."""
+
+
 class ModelError(SamriError):
     """A model or checkpoint that is unknown, unreadable, unsafe or of another architecture."""
 

@@ -42,7 +42,9 @@ class Desk(Bench):
         self.before = callbacks(self.viewer, self.image)
         self.engine = FakeEngine()
         self.service = MaskService(self.engine, self.volume, 0)
-        given: Labels | None = None if labels is None else self.viewer.add_labels(labels)
+        given: Labels | None = (
+            None if labels is None else self.viewer.add_labels(labels, scale=self.image.scale)
+        )
         self.link = SessionLink(self.viewer, self.image, self.service, given)
         self.session = self.link.session
         self.canvas = self.link.canvas

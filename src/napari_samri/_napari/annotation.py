@@ -16,8 +16,8 @@ from psygnal import Signal
 from napari_samri._napari.drawing import NEGATIVE, POSITIVE
 from napari_samri._napari.layers import reference_of, volume_of
 from napari_samri._napari.link import SessionLink
-from napari_samri._napari.planes import show_plane
-from napari_samri.errors import InputError, SamriError
+from napari_samri._napari.planes import show_plane, shown_plane
+from napari_samri.errors import GeometryError, InputError, SamriError
 from napari_samri.geometry import Plane
 from napari_samri.prompts import Box, Point
 from napari_samri.segment.protocol import ModelChoice
@@ -126,6 +126,13 @@ class Annotation:
         plane = Plane(axis, index, time_point)
         plane.check(self.session.volume)
         show_plane(self.viewer, self.image, plane)
+        shown = shown_plane(self.viewer, self.image)
+        if shown != plane and self.image.ndim > 2:
+            message = (
+                f"slice {index} along axis {axis} is out of reach of the viewer, which shows "
+                f"{shown}: '{self.image.name}' is turned in it. Reset the image's transform."
+            )
+            raise GeometryError(message)
 
     def add_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
         """Draw a box on the slice shown: first and last pixel (x, y)."""

@@ -10,6 +10,7 @@ from napari.utils import DirectLabelColormap
 
 from napari_samri._napari.drawing import POSITIVE, set_new_items
 from napari_samri._napari.layers import AXES, METADATA_KEY, reference_of
+from napari_samri._napari.placing import is_placed_like, place_like, transform_of
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -75,6 +76,7 @@ class Canvas:
         for layer in (self.shapes, self.points):
             set_new_items(layer, POSITIVE, 0)
         self._resting: dict[Layer, str] = {}
+        self.follow_image()  # labels within the tolerance
         self._painted: Plane | None = None
         self._colours: dict[int | None, Any] = {}
 
@@ -97,6 +99,18 @@ class Canvas:
         while self._resting and not rest:
             layer, mode = self._resting.popitem()
             layer.mode = mode
+
+    @property
+    def companions(self) -> tuple[Layer, ...]:
+        """The layers that lie where the image does, whatever becomes of it."""
+        return (self.labels, *self.temporary)
+
+    def follow_image(self) -> tuple[Layer, ...]:
+        """Bring all companions to where the image is; return those that were elsewhere."""
+        astray = tuple(layer for layer in self.companions if not is_placed_like(layer, self.image))
+        for layer in astray:
+            place_like(layer, self.image)
+        return astray
 
     def show_preview(self, preview: Preview | None) -> None:
         """Show a mask on its plane, and nothing elsewhere."""
@@ -176,11 +190,7 @@ def _options_like(image: Image) -> dict[str, Any]:
     """Return where an image lies in the world: the same for all layers on it."""
     reference = reference_of(image.metadata)
     options: dict[str, Any] = {
-        "scale": image.scale,
-        "translate": image.translate,
-        "rotate": image.rotate,
-        "shear": image.shear,
-        "units": image.units,
+        **transform_of(image),
         "axis_labels": image.axis_labels if reference else _axis_labels(image.ndim),
         "metadata": {METADATA_KEY: reference} if reference else {},
     }

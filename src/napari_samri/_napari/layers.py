@@ -9,10 +9,10 @@ import numpy as np
 
 from napari_samri.errors import GeometryError, InputError
 from napari_samri.filenames import VOLUME_SUFFIXES, stem_of
-from napari_samri.geometry import Grid, Orientation, Volume
+from napari_samri.geometry import Grid, Orientation, Placement, Volume
 
 if TYPE_CHECKING:
-    from napari.layers import Image, Labels
+    from napari.layers import Image, Labels, Layer
 
 METADATA_KEY = "samri"
 AXES = ("slice", "row", "column")
@@ -46,6 +46,24 @@ class Reference:
             raise GeometryError(message)
         return Volume(array, self.grid, self.orientation)
 
+    @property
+    def placement(self) -> Placement:
+        """Where the voxels of the file lie in millimetres, with time first if there is any."""
+        shape = (1,) * (3 - len(self.shape)) + self.shape
+        affine = np.eye(len(shape) + 1)
+        affine[-4:, -4:] = self.grid.affine @ self.orientation.matrix(self.grid.spatial_shape)
+        return Placement(shape, affine)
+
+    @property
+    def placement_as_read(self) -> Placement:
+        """Where a layer lies in the world of a viewer before anybody moves it."""
+        return Placement(self.shape, np.diag([*self.scale, 1.0]))
+
+    @property
+    def scale(self) -> tuple[float, ...]:
+        """The scale of a layer that nobody moved: spacing in mm, and 1 for time."""
+        return self.placement.spacing[-len(self.shape) :]
+
 
 def layer_options(volume: Volume, name: str) -> dict[str, Any]:
     """Return the name, scale, units, axis labels and metadata of every layer on a volume."""
@@ -76,10 +94,41 @@ def reference_of(metadata: dict[str, Any]) -> Reference | None:
     return found if isinstance(found, Reference) else None
 
 
+def placement_of(layer: Layer, shape: tuple[int, ...] | None = None) -> Placement:
+    """Return where a layer's array lies in the world of the viewer, in the layer's own units.
+
+    Parameters
+    ----------
+    layer : napari layer
+    shape : tuple of int, optional
+        Of the array, for layers that have none: shapes and points.
+
+    Raises
+    ------
+    GeometryError
+        If its transform is singular or not finite.
+    """
+    ndim = layer.ndim
+    origin = np.asarray(layer.data_to_world(np.zeros(ndim)), float)
+    affine = np.eye(ndim + 1)
+    affine[:-1, -1] = origin
+    for axis, unit in enumerate(np.eye(ndim)):
+        affine[:-1, axis] = np.asarray(layer.data_to_world(unit), float) - origin
+    return Placement(tuple(layer.data.shape) if shape is None else shape, affine)
+
+
+def unit_factor(unit: Any, other: Any) -> float:
+    """Return how many of another unit a unit is; 1 where they are not alike, as napari does."""
+    try:
+        return float((1 * unit).to(other).magnitude)
+    except (AttributeError, TypeError, ValueError):  # pint's errors among them
+        return 1.0
+
+
 def volume_of(layer: Image | Labels) -> Volume:
     """Return a layer's array as a volume, on its file's grid where the layer knows it.
 
-    A layer of other origin is taken to be in display order, with its own scale; labels drawn
+    A layer of other origin is taken to be in display order, with its own spacing; labels drawn
     on it cannot be saved as NIfTI.
 
     Raises
@@ -118,7 +167,8 @@ def _volume_by_scale(layer: Image | Labels) -> Volume:
             "(slice, row, column) or 4 (time, slice, row, column)."
         )
         raise InputError(message)
-    spacing = np.abs(np.asarray(layer.scale, float))[-3:]
+    factors = [unit_factor(unit, "mm") for unit in layer.units]
+    spacing = (np.array(placement_of(layer).spacing) * factors)[-3:]
     if len(shape) == 2:
         grid = Grid(shape, np.diag([*spacing, 1.0, 1.0]))
         return Volume(layer.data, grid, Orientation(axes=(2, 0, 1)))

@@ -18,8 +18,9 @@ from napari_samri._napari.drawing import (
     write_drawn,
 )
 from napari_samri._napari.layers import reference_of, volume_of
+from napari_samri._napari.placing import TRANSFORMS, check_on_grid
 from napari_samri._napari.planes import show_plane, shown_plane
-from napari_samri.errors import InputError, SamriError
+from napari_samri.errors import GeometryError, InputError, SamriError
 from napari_samri.prompts import PromptSet
 from napari_samri.session.session import Session
 
@@ -67,6 +68,8 @@ class SessionLink:
         labels: Labels | None = None,
     ) -> None:
         self.viewer = viewer
+        if labels is not None:
+            check_on_grid(image, labels)
         existing = None if labels is None else np.array(labels.data)
         self.session = Session(service.volume, service, existing)
         self.session.grid_is_known = reference_of(image.metadata) is not None
@@ -77,6 +80,7 @@ class SessionLink:
         self._table: object = None
         self._drawn: object = None
         self._paint_is_late = False
+        self._told_of: set[str] = set()  # layers that somebody moved off the image
         self._connect()
         self._follow_document()
         self._follow_view()
@@ -130,6 +134,10 @@ class SessionLink:
         add(canvas.labels.events.selected_label, lambda *_: self._read_active())
         add(self.viewer.layers.events.removed, lambda event: self._lose(event.value))
         add(canvas.image.events.data, lambda *_: self._read_image())
+        for name in TRANSFORMS:
+            add(getattr(canvas.image.events, name), lambda *_: self._follow_image())
+            for layer in canvas.companions:
+                add(getattr(layer.events, name), lambda *_: self._put_back())
         add(session.changed, self._follow_document)
         add(session.previewed, self._show_preview)
         add(session.labels_changed, self._show_labels)
@@ -247,6 +255,29 @@ class SessionLink:
             self.session.change_image(volume_of(self.canvas.image))
 
         self._attempt(change)
+
+    def _follow_image(self) -> None:
+        """Let all layers lie where the image now does."""
+        with self._connections.muted():
+            self.canvas.follow_image()
+        self._told_of.clear()
+        image, known = self.canvas.image, self.session.volume
+        if reference_of(image.metadata) is None and volume_of(image).spacing_mm != known.spacing_mm:
+            self._read_image()
+        self._follow_view()
+
+    def _put_back(self) -> None:
+        """Keep layers on the image: what lies elsewhere would be read as if it lay there."""
+        with self._connections.muted():
+            moved = {layer.name for layer in self.canvas.follow_image()}
+        if moved - self._told_of:
+            self._told_of |= moved
+            message = (
+                f"the layer {', '.join(map(repr, sorted(moved)))} was moved; it lies on "
+                f"'{self.canvas.image.name}' voxel by voxel, so it was put back. Move the image: "
+                "its labels and prompts follow."
+            )
+            self.session.failed.emit(GeometryError(message))
 
     # To the viewer
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samri._napari.layers import unit_factor
+from napari_samri.errors import GeometryError
 from napari_samri.geometry import Plane
 
 if TYPE_CHECKING:
@@ -29,36 +31,67 @@ def shown_plane(viewer: ViewerModel, layer: Layer) -> Plane | None:
     hidden = [axis for axis in range(layer.ndim) if axis not in shown]
     if len(hidden) != max(layer.ndim - 2, 0) or (layer.ndim == 4 and 0 in shown):
         return None
-    here = np.rint(np.asarray(layer.world_to_data(dims.point), float)).astype(int)
+    matrix, origin = _slicing(viewer, layer, hidden)
+    point = np.asarray(dims.point, float)[offset:][hidden]
+    here = dict(zip(hidden, np.rint(matrix @ point + origin).astype(int).tolist(), strict=True))
     if any(not 0 <= here[axis] < layer.data.shape[axis] for axis in hidden):
         return None
     if layer.ndim == 2:
         return Plane(0, 0)
     axis = hidden[-1]
-    time = int(here[0]) if layer.ndim == 4 else None
-    return Plane(axis - (layer.ndim - 3), int(here[axis]), time)
+    time = here[0] if layer.ndim == 4 else None
+    return Plane(axis - (layer.ndim - 3), here[axis], time)
 
 
 def show_plane(viewer: ViewerModel, layer: Layer, plane: Plane) -> None:
-    """Bring a plane of a layer into view, turning the axes if need be."""
+    """Bring a plane of a layer into view, turning the axes if need be.
+
+    Where a layer is turned out of its planes, the viewer's sliders may end before its first or
+    last ones: `shown_plane` says which one came into view.
+
+    Raises
+    ------
+    GeometryError
+        If the layer is turned so far that no plane along this axis can be shown.
+    """
     viewer.dims.ndisplay = 2
     if layer.ndim == 2:
         return
     spatial = layer.ndim - 3
     offset = viewer.dims.ndim - layer.ndim
-    axis = plane.axis + spatial + offset
     wanted = tuple(a + spatial + offset for a in plane.pixel_axes)
     if set(viewer.dims.displayed) != set(wanted):
         rest = (a for a in range(viewer.dims.ndim) if a not in wanted)
         viewer.dims.order = (*rest, *wanted)
-    point = np.zeros(layer.ndim)
-    point[plane.axis + spatial] = plane.index
-    if plane.time is not None:
-        point[0] = plane.time
-    world = np.asarray(layer.data_to_world(point), float)
-    viewer.dims.set_point(axis, world[plane.axis + spatial])
-    if plane.time is not None:
-        viewer.dims.set_point(offset, world[0])
+    hidden = [plane.axis + spatial] if plane.time is None else [0, plane.axis + spatial]
+    indices = np.array([plane.index] if plane.time is None else [plane.time, plane.index], float)
+    matrix, origin = _slicing(viewer, layer, hidden)
+    if abs(np.linalg.det(matrix)) < 1e-9:
+        message = (
+            f"the layer '{layer.name}' is turned so far in the viewer that no slice along axis "
+            f"{plane.axis} can be shown; reset its transform, or take another axis."
+        )
+        raise GeometryError(message)
+    for hidden_axis, place in zip(hidden, np.linalg.solve(matrix, indices - origin), strict=True):
+        viewer.dims.set_point(hidden_axis + offset, place)
+
+
+def _slicing(viewer: ViewerModel, layer: Layer, hidden: list[int]) -> tuple[FloatArray, FloatArray]:
+    """Return the matrix and the offset from world points along hidden axes to a layer's indices.
+
+    As napari slices: of the layer's transform from the world, the rows and columns of these
+    axes alone. Where a layer is turned out of the plane, the whole transform says another slice.
+    """
+    origin = np.asarray(layer.world_to_data(np.zeros(layer.ndim)), float)
+    # The viewer's units, where it has some, are not always the layer's.
+    units = (getattr(viewer.dims, "units", None) or layer.units)[-layer.ndim :]
+    steps = [unit_factor(*pair) for pair in zip(units, layer.units, strict=True)]
+    columns = [
+        np.asarray(layer.world_to_data(steps[axis] * np.eye(layer.ndim)[axis]), float) - origin
+        for axis in hidden
+    ]
+    matrix = np.array([column[hidden] for column in columns]).T.reshape(len(hidden), len(hidden))
+    return matrix, origin[hidden]
 
 
 def to_pixels(coordinates: Any, plane: Plane) -> FloatArray:
