@@ -11,8 +11,11 @@ from uuid import uuid4
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load, load_file
+from safetensors import safe_open
+from safetensors.torch import load, load_file, save_file
 
+from napari_samri.batch import EmbedConfig, embed_bank
+from napari_samri.datasets import read_manifest, write_manifest
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.jobs.events import Finished, Measured, Noted, Progressed, Started, Stopped
@@ -24,6 +27,7 @@ from napari_samri.training.objective import MEDICOSAM, MEDSAM, SAMRI_BOX
 from napari_samri.training.optimise import Optimiser, decays
 from napari_samri.training.preview import read_preview
 from napari_samri.training.ranks import Ranks
+from tests.batch.making import make_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,13 +139,13 @@ def test_stopped_while_it_validates(
     from napari_samri.training import validate
 
     list(fit(config_of(bank, tmp_path / "whole")))
-    real, looks, most = validate.plain_answers, [], [0]
+    real, looks, most = validate.own_answers, [], [0]
 
     def counted(*args: Any) -> Any:
         looks.append(None)
         return real(*args)
 
-    monkeypatch.setattr(validate, "plain_answers", counted)
+    monkeypatch.setattr(validate, "own_answers", counted)
     config = config_of(bank, tmp_path / "parts")
     assert isinstance(list(fit(config, lambda: len(looks) > most[0]))[-1], Stopped)
     assert len(looks) == 1
@@ -153,7 +157,7 @@ def test_stopped_while_it_validates(
         if isinstance(event, Progressed) and event.done == 28:  # the last batch of the epoch
             most[0] = len(looks)
     assert isinstance(stopped[-1], Stopped)
-    assert "no epoch was validated yet" in stopped[-1].text
+    assert "not one epoch was finished and validated" in stopped[-1].text
     assert [e.at for e in stopped if isinstance(e, Measured)] == [0], "the epoch does not count"
     assert not (tmp_path / "parts" / "best.safetensors").exists()
     assert isinstance(list(fit(config))[-1], Finished)
@@ -172,6 +176,67 @@ def test_a_run_with_other_numbers_is_refused(bank: Path, tmp_path: Path) -> None
     list(fit(config_of(bank, tmp_path, epochs=1)))
     with pytest.raises(InputError, match=r"differing: learning_rate, seed"):
         list(fit(config_of(bank, tmp_path, learning_rate=1e-4, seed=4)))
+
+
+def test_a_run_of_earlier_arithmetic_is_refused(bank: Path, tmp_path: Path) -> None:
+    config = config_of(bank, tmp_path / "run", epochs=1)
+    list(fit(config))
+    path = config.out / "state.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    identity = json.loads(metadata["identity"])
+    del identity["arithmetic"]
+    save_file(weights(config.out), path, metadata | {"identity": json.dumps(identity)})
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"earlier version .* choose another folder"):
+        list(fit(config))
+    assert path.read_bytes() == before
+
+
+def test_what_nothing_was_chosen_on_is_looked_at_once(tmp_path: Path) -> None:
+    manifest = make_data(tmp_path / "data", 4)
+    content = read_manifest(manifest)
+    splits = ("train", "zero-shot", "zero-shot", "zero-shot")
+    studies = [replace(s, split=split) for s, split in zip(content.studies, splits, strict=True)]
+    write_manifest(manifest, replace(content, studies=tuple(studies)))
+    bank = tmp_path / "bank.zarr"
+    list(embed_bank(EmbedConfig(manifest=manifest, out=bank, device="cpu")))
+    config = config_of(bank, tmp_path / "run", validate_masks=12)
+    events = list(fit(config))
+    assert {name for e in events if isinstance(e, Measured) for name in e.values} == {
+        "loss",
+        "zero-shot",
+    }
+    end = events[-1]
+    assert isinstance(end, Finished)
+    assert 0 < end.details["zero-shot test"] <= 1
+    assert f"{end.details['zero-shot test']:.3f} on the rest of zero-shot" in end.text
+    trained = weights(config.out)
+    again = list(fit(config))[-1]
+    assert isinstance(again, Finished)
+    assert again.details["zero-shot test"] == end.details["zero-shot test"]
+    assert_same(weights(config.out), trained, 0)
+
+
+def test_each_piece_is_learned_by_itself(bank: Path, tmp_path: Path) -> None:
+    config = config_of(bank, tmp_path / "run", epochs=1, components=True)
+    assert isinstance(list(fit(config))[-1], Finished)
+    assert read_preview(config.out) is not None
+    with pytest.raises(InputError, match="differing: components"):
+        list(fit(replace(config, components=False)))
+
+
+def test_a_run_stopped_in_its_first_epoch_says_what_it_began_with(
+    bank: Path, tmp_path: Path
+) -> None:
+    begun: list[Any] = []
+    config = config_of(bank, tmp_path / "run")
+    for event in fit(config, lambda: any(isinstance(e, Progressed) for e in begun)):
+        begun.append(event)
+    dice = next(e for e in begun if isinstance(e, Measured)).values["validation"]
+    assert isinstance(begun[-1], Stopped)
+    assert "not one epoch was finished and validated" in begun[-1].text
+    assert f"started from has Dice {dice:.3f} (validation)" in begun[-1].text
 
 
 def test_training_ends_when_nothing_gets_better(bank: Path, tmp_path: Path) -> None:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from napari_samri.batch import EmbedConfig, embed_bank
+from napari_samri.datasets.rules import SPLITS
 from napari_samri.embeddings.bank import Bank
+from napari_samri.sam.family import FAMILIES, MEDSAM
 from napari_samri.training import TrainConfig
 from napari_samri.training.estimate import Counts, estimate
 from napari_samri.training.objective import SAMRI_BOX
-from napari_samri.training.pairs import is_held_out, split_pairs
+from napari_samri.training.pairs import (
+    is_held_out,
+    label_and_piece,
+    low_res_scale,
+    split_pairs,
+)
+from napari_samri.training.plan import Group
+from napari_samri.training.prompts import tight_boxes
+from napari_samri.training.source import BankSource
 from tests.batch.making import make_data
 
 if TYPE_CHECKING:
@@ -52,6 +64,104 @@ def test_one_person_is_split_by_slices(one_person: Path) -> None:
     together = sorted([*split["train"].row, *split["validation"].row])
     assert together == sorted(whole.row)
     assert set(opened.rows["slice"][split["validation"].row]) == {2, 7}
+
+
+def made_up(**changes: Any) -> SimpleNamespace:
+    """Return what `split_pairs` reads of a bank: a person a row, 40 of them, in two data sets."""
+    people = 40
+    facts = {
+        "header": SimpleNamespace(low_res_size=256, preprocessing="minmax.longest-1024.v1"),
+        "rows": {
+            "split": np.full(people, SPLITS.index("zero-shot")),
+            "slice_shape": np.tile([100, 200], (people, 1)),
+            "dataset": np.arange(people) // 30,
+            "patient": np.arange(people),
+            "volume": np.arange(people),
+            "slice": np.zeros(people, int),
+        },
+        "pairs": {
+            "row": np.arange(people),
+            "label": np.full(people, 7),
+            "area": np.full(people, 99 / 20000, np.float32),
+            "components": np.full(people, 3),
+        },
+        "patients": [f"person {number}" for number in range(people)],
+    }
+    return SimpleNamespace(**facts | changes)
+
+
+def test_a_tenth_of_the_people_of_each_zero_shot_set_chooses() -> None:
+    splits = split_pairs(made_up())
+    choosing, rest = splits["zero-shot"], splits["zero-shot test"]
+    assert np.bincount(choosing.dataset).tolist() == [3, 1]
+    assert not set(choosing.patient) & set(rest.patient)
+    assert len(choosing) + len(rest) == 40
+    again = split_pairs(made_up(patients=made_up().patients))["zero-shot"]
+    np.testing.assert_array_equal(again.row, choosing.row)
+
+
+def test_a_single_person_chooses_and_nobody_is_left_for_a_test(bank: Path) -> None:
+    splits = split_pairs(Bank(bank))
+    assert len(splits["zero-shot"])
+    assert not len(splits["zero-shot test"])
+
+
+def test_small_masks_are_left_out_by_their_pixels_on_the_slice() -> None:
+    for least, count in ((99, 40), (100, 0)):
+        splits = split_pairs(made_up(), least_pixels=least)
+        assert len(splits["zero-shot"]) + len(splits["zero-shot test"]) == count
+
+
+def test_each_piece_is_an_object_of_its_own_on_request() -> None:
+    splits = split_pairs(made_up(), components=True)
+    every = [label_and_piece(number) for number in splits["zero-shot"].label.tolist()]
+    assert sorted(every) == sorted([(7, 1), (7, 2), (7, 3)] * 4)
+    assert {label_and_piece(n) for n in split_pairs(made_up())["zero-shot"].label} == {(7, 0)}
+
+
+def test_areas_are_those_in_the_frame_of_the_model() -> None:
+    # One pixel of 100 x 200: 1.6 low-resolution pixels, but 3.3 where the slice is stretched.
+    shape = np.array([[100, 200]])
+    assert low_res_scale(made_up(), shape).tolist() == [[1.28, 1.28]]
+    stretched = SimpleNamespace(low_res_size=256, preprocessing=MEDSAM.preprocessing)
+    assert low_res_scale(made_up(header=stretched), shape).tolist() == [[2.56, 1.28]]
+    for family in FAMILIES.values():
+        header = SimpleNamespace(low_res_size=256, preprocessing=family.preprocessing)
+        found = low_res_scale(made_up(header=header), shape)[0]
+        expected = np.array(family.make_frame((100, 200)).low_res_extent) / [100, 200]
+        np.testing.assert_allclose(found, expected)
+
+
+def test_boxes_are_those_of_the_slice(bank: Path) -> None:
+    opened = Bank(bank)
+    source = BankSource(opened, torch.device("cpu"))
+    row, label = int(opened.pairs["row"][0]), int(opened.pairs["label"][0])
+    read = source.read([Group(row, (label,), (0,))])
+    samples = source.to_samples(read, np.zeros((1, 6), np.float32))
+    assert samples is not None
+    assert samples.boxes is not None
+    scale = 256 / max(opened.rows["slice_shape"][row])
+    x0, y0, x1, y1 = opened.pairs["box_xyxy"][0]
+    expected = [x0 * scale, y0 * scale, (x1 + 1) * scale - 1, (y1 + 1) * scale - 1]
+    np.testing.assert_allclose(samples.boxes[0], expected, rtol=1e-5)
+    # What the mask says is the same, but for what a low-resolution pixel cannot tell.
+    np.testing.assert_allclose(samples.boxes, tight_boxes(samples.truth), atol=1)
+
+
+def test_pieces_come_by_size_and_specks_not_at_all(bank: Path) -> None:
+    labels = np.zeros((256, 256), np.uint8)
+    labels[10:20, 10:20] = 3
+    labels[50:90, 50:90] = 3
+    labels[100, 100] = 3
+    opened = Bank(bank)
+    opened.labels = lambda _: labels
+    source = BankSource(opened, torch.device("cpu"))
+    numbers = [piece * (1 << 16) + 3 for piece in (1, 2, 3, 4)]
+    read = source.read([Group(0, tuple(numbers), (0, 1, 2, 3))])
+    samples = source.to_samples(read, np.zeros((4, 6), np.float32))
+    assert samples is not None
+    assert samples.truth.sum(dim=(1, 2)).tolist() == [1600, 100]
+    assert samples.boxes.tolist() == [[50, 50, 89, 89], [10, 10, 19, 19]]
 
 
 def test_an_estimate_grows_with_the_work_and_trains_nothing(

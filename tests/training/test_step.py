@@ -17,7 +17,13 @@ from napari_samri.errors import InputError
 from napari_samri.segment.loading import LoadedModel, load_model
 from napari_samri.training import prompts
 from napari_samri.training.decoder import Prompt, PromptedDecoder
-from napari_samri.training.objective import MEDICOSAM, OBJECTIVES, SAMRI_BOX, find_objective
+from napari_samri.training.objective import (
+    MEDICOSAM,
+    OBJECTIVES,
+    SAMRI_BOX,
+    Objective,
+    find_objective,
+)
 from napari_samri.training.step import Samples, first_prompt, rounds
 from napari_samri.training.validate import plain_answers
 from tests.tiny import random_tiny
@@ -78,6 +84,56 @@ def test_jittered_boxes_stay_in_the_frame_and_near(
     assert (moved[:, :2] == tight[:, :2])[short].all()
     inside = (tight[:, 2:] - tight[:, :2] >= 2 * reach).all(dim=1)  # no two sides can swap
     assert ((moved - tight).abs()[inside] <= reach + 1e-4).all()
+
+
+@given(MASKS, NUMBERS, st.integers(0, 5), st.floats(0, 0.5))
+def test_grown_boxes_hold_their_objects(
+    masks: np.ndarray, numbers: np.ndarray, reach: int, share: float
+) -> None:
+    tight = prompts.tight_boxes(torch.tensor(masks))
+    grown = prompts.grown_boxes(tight, torch.tensor(numbers[:, :4]), reach, share, 9)
+    assert (grown[:, :2] <= tight[:, :2]).all()
+    assert (grown[:, 2:] >= tight[:, 2:]).all()
+    assert grown.min() >= 0
+    assert grown.max() <= 8
+    furthest = reach + share * (tight[:, 2:] - tight[:, :2] + 1).repeat(1, 2)
+    assert ((grown - tight).abs() <= furthest + 1e-4).all()
+
+
+def test_a_box_moves_outwards_by_every_whole_number() -> None:
+    box = torch.tensor([[100.0, 100, 140, 140]]).expand(2100, -1)
+    numbers = torch.linspace(0, 1 - 1e-6, 2100)[:, None].expand(-1, 4)
+    moved = prompts.grown_boxes(box, numbers, 20, 0, 256)
+    assert sorted(set(moved[:, 0].tolist())) == list(range(80, 101))
+    assert sorted(set(moved[:, 3].tolist())) == list(range(140, 161))
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [*OBJECTIVES.values(), find_objective("samri-box", code_compat=True)],
+    ids=lambda objective: f"{objective.name}-{objective.focal:g}",
+)
+def test_no_box_misses_its_object(objective: Objective) -> None:
+    truth = torch.zeros(1, 256, 256, dtype=torch.bool)
+    truth[0, 100:104, 100:104] = True
+    many = Samples(
+        torch.zeros(1, 4, 4, 4),
+        torch.zeros(500, dtype=torch.long),
+        truth.expand(500, -1, -1),
+        torch.rand(500, 6, generator=torch.Generator().manual_seed(0)),
+    )
+    prompt = first_prompt(many, replace(objective, p_box=1))
+    low, high = (prompt.points[prompt.labels == corner].reshape(500, 2) for corner in (2, 3))
+    assert (low <= 100).all()
+    assert (high >= 103).all()
+
+
+def test_a_box_thinner_than_a_low_resolution_pixel_stays_as_it_is() -> None:
+    # One pixel of a slice of 512: from 50 to 50.5 low-resolution pixels, the last end inside.
+    box = torch.tensor([[50.0, 30, 49.5, 90]])
+    moved = prompts.jitter_boxes(box, torch.full((1, 4), 0.7), 5, 20, 256)
+    assert moved[0, [0, 2]].tolist() == [50, 49.5]
+    assert moved[0, 3] == 92
 
 
 @cache
@@ -270,6 +326,7 @@ def test_the_published_code_differs_from_the_paper(name: str) -> None:
     paper, code = find_objective(name), find_objective(name, code_compat=True)
     assert (paper.focal, code.focal) == (20, 10)
     assert (paper.jitter, code.jitter) == (5, 10)
+    assert paper.jitter_from == code.jitter_from == 20
     assert code.central_point
 
 

@@ -57,16 +57,18 @@ _SWITCHES = (
     ("code-compat", "samri-box and samri-bp as the published code has them, not the paper"),
     ("small-data", "for 5 to 50 labelled slices: many short epochs, early stopping"),
     ("split-slices", "validate on blocks of slices if there are no patients for it"),
+    ("components", "each connected piece of a label is an object, not all of them together"),
     ("estimate", "only measure how long it will take"),
 )
 _NUMBERS: tuple[tuple[str, type, str], ...] = (
     ("epochs", int, "200 by default"),
     ("batch", int, "masks per optimiser step over all processes; 1024 by default"),
     ("micro-batch", int, "masks at once on a device; 8 by default"),
-    ("masks-per-slice", int, "masks that share a decoder call; 4 by default"),
+    ("masks-per-slice", int, "masks that share a decoder call; by default the objective's: 4 or 5"),
     ("quota", int, "masks per data set and epoch, 5000 by default; 0: all of them, once"),
     ("learning-rate", float, "1e-5 by default"),
-    ("weight-decay", float, "0.1 by default"),
+    ("weight-decay", float, "by default the objective's: 0.1 of samri, 0 of medsam, else 0.01"),
+    ("rate-decay", float, "factor of the rate per epoch; by default the objective's: 1 or 0.9"),
     ("patience", int, "stop after so many epochs without a better validation; 0: never"),
     ("validate-every", int, "epochs; 1 by default"),
     ("validate-masks", int, "at most so many masks per split; 1000 by default"),
@@ -111,9 +113,10 @@ def config_of(options: argparse.Namespace) -> TrainConfig:
         objective=find_objective(options.objective, code_compat=options.code_compat),
         device=options.device,
         split_slices=options.split_slices,
+        components=options.components,
     )
     if options.small_data:
-        config = small_data(config, _masks(options))
+        config = small_data(config, _masks(options, config))
     names = [name.replace("-", "_") for name, _, _ in _NUMBERS]
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     if given.get("quota") == 0:
@@ -134,17 +137,22 @@ def _events(options: argparse.Namespace, config: TrainConfig, cancel: Cancel) ->
     return fit(config, cancel)
 
 
-def _masks(options: argparse.Namespace) -> int:
+def _masks(options: argparse.Namespace, config: TrainConfig) -> int:
     """Return how many masks there are to train on."""
     if options.from_manifest is not None:
         from napari_samri.datasets import read_manifest
 
-        manifest = read_manifest(options.from_manifest)
-        return masks_in(manifest, split_slices=options.split_slices)["train"]
+        return masks_in(read_manifest(options.from_manifest), config)["train"]
     from napari_samri.embeddings.bank import Bank
     from napari_samri.training.pairs import split_pairs
 
-    return len(split_pairs(Bank(options.bank), split_slices=options.split_slices)["train"])
+    splits = split_pairs(
+        Bank(options.bank),
+        split_slices=config.split_slices,
+        components=config.components,
+        least_pixels=config.objective.least_pixels,
+    )
+    return len(splits["train"])
 
 
 def _write_sbatch(options: argparse.Namespace, config: TrainConfig) -> None:

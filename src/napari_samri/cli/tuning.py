@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari_samri.batch import EmbedConfig
     from napari_samri.datasets import Manifest
+    from napari_samri.datasets.manifest import SliceEntry
     from napari_samri.jobs.events import Cancel, Event
     from napari_samri.training import TrainConfig
     from napari_samri.training.estimate import Estimate
@@ -107,23 +108,29 @@ def estimate_run(
     yield Finished(text=text, details=details)
 
 
-def masks_in(manifest: Manifest, *, split_slices: bool) -> dict[str, int]:
+def masks_in(manifest: Manifest, config: TrainConfig) -> dict[str, int]:
     """Return how many masks of a manifest are trained and validated on, as `split_pairs` does."""
     from napari_samri.training.pairs import is_held_out
 
     counts = {"train": 0, "validation": 0}
     for study in manifest.studies:
         if study.split in counts:
-            counts[study.split] += sum(len(entry.regions) for entry in study.slices)
-    if not split_slices or counts["validation"]:
+            counts[study.split] += sum(_objects(entry, config) for entry in study.slices)
+    if not config.split_slices or counts["validation"]:
         return counts
     for study in manifest.studies:
         if study.split == "train":
             for place, entry in enumerate(study.slices):
                 if is_held_out(place, len(study.slices)):
-                    counts["train"] -= len(entry.regions)
-                    counts["validation"] += len(entry.regions)
+                    counts["train"] -= _objects(entry, config)
+                    counts["validation"] += _objects(entry, config)
     return counts
+
+
+def _objects(entry: SliceEntry, config: TrainConfig) -> int:
+    """Return the objects on a slice that a run takes."""
+    large = [r for r in entry.regions if r.pixels >= config.objective.least_pixels]
+    return sum(max(1, r.components) if config.components else 1 for r in large)
 
 
 def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimate, float] | None:
@@ -133,7 +140,7 @@ def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimat
     from napari_samri.training.estimate import Counts, estimate
 
     manifest = read_manifest(path)
-    counts = Counts(**masks_in(manifest, split_slices=config.split_slices))
+    counts = Counts(**masks_in(manifest, config))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_manifest(folder / "sample.json", _sample(manifest, path))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
-from napari_samri.training.objective import SAMRI_BP, Objective
+from napari_samri.training.objective import OPTIMISERS, SAMRI_BP, Objective, recipe_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +16,11 @@ _COUNTS = (
     *("epochs", "batch", "micro_batch", "masks_per_slice", "quota"),
     *("validate_every", "validate_masks"),
 )
+
+# Stands for what the objective was trained with as published: see `Recipe`.
+_AS_PUBLISHED: Any = None
+# Of what a step computes. A run that was begun with other arithmetic is not gone on with.
+_ARITHMETIC = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +47,8 @@ class TrainConfig:
         Masks of a slice that share one decoder call.
     quota : int or None
         Masks per data set and epoch; None: all, once.
-    learning_rate, weight_decay : float
-        Of AdamW (0.9, 0.999); biases, norms and tokens do not decay.
+    optimiser, learning_rate, weight_decay, rate_decay
+        See `Recipe`; by default as the objective was published, and `masks_per_slice` too.
     patience : int
         Stop after so many epochs without a better validation; 0: never.
     validate_every : int
@@ -52,6 +57,9 @@ class TrainConfig:
         At most so many masks of a split are validated on.
     split_slices : bool
         Validate on blocks of slices of the training split where there is no patient for that.
+    components : bool
+        Each connected piece of a label is an object of its own, with its own box; else one box
+        goes around all pieces.
     seed : int
     device : str
 
@@ -69,18 +77,24 @@ class TrainConfig:
     epochs: int = 200
     batch: int = 1024
     micro_batch: int = 8
-    masks_per_slice: int = 4
+    masks_per_slice: int = _AS_PUBLISHED
     quota: int | None = 5000
-    learning_rate: float = 1e-5
-    weight_decay: float = 0.1
+    optimiser: str = _AS_PUBLISHED
+    learning_rate: float = _AS_PUBLISHED
+    weight_decay: float = _AS_PUBLISHED
+    rate_decay: float = _AS_PUBLISHED
     patience: int = 0
     validate_every: int = 1
     validate_masks: int = 1000
     split_slices: bool = False
+    components: bool = False
     seed: int = 0
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        for name, value in asdict(recipe_of(self.objective)).items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
         for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -90,6 +104,12 @@ class TrainConfig:
             message = (
                 f"patience is {self.patience} and weight decay {self.weight_decay}; expected at "
                 "least 0."
+            )
+            raise InputError(message)
+        if self.optimiser not in OPTIMISERS or not 0 < self.rate_decay <= 1:
+            message = (
+                f"the optimiser is {self.optimiser!r} and the rate's decay {self.rate_decay}; "
+                f"expected one of {', '.join(OPTIMISERS)}, and above 0 up to 1."
             )
             raise InputError(message)
         if not 0 < self.learning_rate < 1:
@@ -104,7 +124,7 @@ class TrainConfig:
         """Return as JSON all that the numbers of a run depend on, beside bank and model."""
         free = ("bank", "out", "device", "epochs", "micro_batch", "patience")
         content = {name: value for name, value in self.as_dict().items() if name not in free}
-        return json.dumps(content, sort_keys=True)
+        return json.dumps({**content, "arithmetic": _ARITHMETIC}, sort_keys=True)
 
 
 def small_data(config: TrainConfig, masks: int) -> TrainConfig:
@@ -122,6 +142,7 @@ def small_data(config: TrainConfig, masks: int) -> TrainConfig:
         batch=max(4, min(32, masks // 4)),
         quota=None,
         learning_rate=1e-4,
+        rate_decay=1.0,
         patience=15,
         validate_every=1,
     )

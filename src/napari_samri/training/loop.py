@@ -26,7 +26,7 @@ from napari_samri.training.curves import add_point, save_picture
 from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.export import first_card, save_best
 from napari_samri.training.optimise import Optimiser
-from napari_samri.training.pairs import VALIDATION_SPLITS, split_pairs
+from napari_samri.training.pairs import UNTOUCHED, VALIDATION_SPLITS, split_pairs
 from napari_samri.training.plan import EpochPlan
 from napari_samri.training.preview import save_preview
 from napari_samri.training.ranks import joined_ranks, own_device
@@ -94,9 +94,18 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
     bank.header.check_model(
         model.encoder, model.family.preprocessing, model.spec.title, config.bank
     )
-    splits = split_pairs(bank, split_slices=config.split_slices)
+    splits = split_pairs(
+        bank,
+        split_slices=config.split_slices,
+        components=config.components,
+        least_pixels=config.objective.least_pixels,
+    )
     pairs = splits["train"]
-    _check_trainable(pairs, config.bank)
+    _check_trainable(pairs, config)
+
+    def chosen_of(split: str) -> ValidationSet:
+        return ValidationSet.of(splits[split], config.validate_masks, config.masks_per_slice)
+
     optimiser = Optimiser(PromptedDecoder(model), config, ranks)
     identity = json.dumps({**json.loads(config.identity()), "bank": bank.fingerprint})
     path = config.out / FILE
@@ -117,10 +126,8 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
             quota=config.quota,
             seed=config.seed,
         ),
-        validation={
-            split: ValidationSet.of(splits[split], config.validate_masks, config.masks_per_slice)
-            for split in VALIDATION_SPLITS
-        },
+        validation={split: chosen_of(split) for split in VALIDATION_SPLITS},
+        untouched=chosen_of(UNTOUCHED),
         card=first_card(config, model, bank, len(pairs)),
         identity=identity,
         state=state,
@@ -128,13 +135,16 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
     )
 
 
-def _check_trainable(pairs: Pairs, bank: Path) -> None:
-    if not len(pairs):
-        message = (
-            f"{bank}: no labels in its training split; expected at least one. Prepare the "
-            "data set with other shares or another seed, or add studies."
-        )
-        raise InputError(message)
+def _check_trainable(pairs: Pairs, config: TrainConfig) -> None:
+    if len(pairs):
+        return
+    least = config.objective.least_pixels
+    large = f" of {least} pixels and more, as {config.objective.name} takes them," if least else ""
+    message = (
+        f"{config.bank}: no labels{large} in its training split; expected at least one. Prepare "
+        "the data set with other shares or another seed, or add studies."
+    )
+    raise InputError(message)
 
 
 def _epochs(run: Run) -> Iterator[Event]:
@@ -163,10 +173,22 @@ def _epochs(run: Run) -> Iterator[Event]:
     if run.out_of_patience:
         yield Noted(text=f"no better validation in {config.patience} epochs: training ends")
     _show(run)
-    yield Finished(
-        text=f"{config.out}: {state.epoch} epochs; {_best(run)}",
-        details={"epochs": state.epoch, "best": dict(state.best), "seconds": run.seconds},
-    )
+    yield from _finished(run)
+
+
+def _finished(run: Run) -> Iterator[Event]:
+    """Tell how it ended; at the end only, look at what no choice was made on."""
+    state = run.state
+    tested = run.tested()
+    if run.stopping:
+        yield Stopped(text=f"{run.config.out}: stopped before its test; {_best(run)}")
+        return
+    details = {"epochs": state.epoch, "best": dict(state.best), "seconds": run.seconds}
+    text = f"{run.config.out}: {state.epoch} epochs; {_best(run)}"
+    if tested is not None:
+        details[UNTOUCHED] = tested
+        text += f"; {tested:.3f} on the rest of zero-shot, on which nothing was chosen"
+    yield Finished(text=text, details=details)
 
 
 def _end_epoch(run: Run) -> Iterator[Event]:
@@ -221,12 +243,14 @@ def _show(run: Run) -> None:
 
 def _best(run: Run) -> str:
     state = run.state
-    if state.best and not state.best_epoch:
-        if not state.validated:
-            return "no epoch was validated yet"
-        return "no epoch was better than the model that it started from"
-    found = [f"best Dice {dice:.3f} ({split})" for split, dice in state.best.items()]
-    return "; ".join(found) or "no validation split"
+    found = "; ".join(f"Dice {dice:.3f} ({split})" for split, dice in state.best.items())
+    if not found:
+        return "no validation split"
+    if state.best_epoch:
+        return f"best {found}"
+    if state.validated:
+        return f"no epoch was better than the model that it started from: {found}"
+    return f"not one epoch was finished and validated; the model that it started from has {found}"
 
 
 @contextmanager

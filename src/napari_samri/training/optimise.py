@@ -59,9 +59,16 @@ class Optimiser:
                 "weight_decay": 0.0,
             },
         ]
-        self.adam = torch.optim.AdamW(
+        kind = torch.optim.Adam if config.optimiser == "adam" else torch.optim.AdamW
+        self.adam = kind(
             groups, lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay
         )
+        self._rate, self._rate_decay = config.learning_rate, config.rate_decay
+
+    def set_epoch(self, epoch: int) -> None:
+        """Take the learning rate of an epoch, counted from 0."""
+        for group in self.adam.param_groups:
+            group["lr"] = self._rate * self._rate_decay**epoch
 
     def begin(self) -> StepSums:
         """Begin a batch."""

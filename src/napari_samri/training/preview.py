@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.io.atomic import replacing
+from napari_samri.training.pairs import label_and_piece
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,9 +95,15 @@ def _chosen(run: Run) -> dict[int, tuple[int, ...]]:
     else:
         for group in groups:
             found[group.row] = (*found.get(group.row, ()), *group.labels)
+    found = {row: tuple(dict.fromkeys(map(_label_of, own))) for row, own in found.items()}
     rows = sorted(found)
     places = np.linspace(0, len(rows) - 1, min(MOST_SLICES, len(rows))).round().astype(int)
     return {rows[place]: found[rows[place]] for place in places}
+
+
+def _label_of(number: int) -> int:
+    """Return the label of an object: a preview shows labels whole."""
+    return label_and_piece(number)[0]
 
 
 def _answered(

@@ -41,11 +41,23 @@ def jitter_boxes(
     Sides of an axis along which the box is no longer than `from_extent` stay. What leaves the
     frame of `size` pixels is cut, and a box that would turn inside out is put in order.
     """
-    extent = (boxes[:, 2:] - boxes[:, :2] + 1).repeat(1, 2)
-    shift = (2 * numbers - 1) * reach
-    moved = (boxes + torch.where(extent > from_extent, shift, 0)).clamp(0, size - 1)
+    far = (boxes[:, 2:] - boxes[:, :2] + 1).repeat(1, 2) > from_extent
+    moved = (boxes + (2 * numbers - 1) * reach).clamp(0, size - 1)
     low, high = torch.minimum(moved[:, :2], moved[:, 2:]), torch.maximum(moved[:, :2], moved[:, 2:])
-    return torch.cat([low, high], dim=1)
+    return torch.where(far, torch.cat([low, high], dim=1), boxes)
+
+
+def grown_boxes(
+    boxes: torch.Tensor, numbers: torch.Tensor, reach: float, share: float, size: int
+) -> torch.Tensor:
+    """Move each side of boxes (N, 4) outwards, by numbers (N, 4); the frame's border stops it.
+
+    By a whole number of pixels from 0 to `reach`, and by up to `share` of the box's extent.
+    """
+    extent = (boxes[:, 2:] - boxes[:, :2] + 1).repeat(1, 2)
+    out = (numbers * (int(reach) + 1)).floor() + share * extent * numbers
+    side = out.new_tensor([-1.0, -1, 1, 1])
+    return torch.where(out > 0, (boxes + side * out).clamp(0, size - 1), boxes)
 
 
 def points_within(masks: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:

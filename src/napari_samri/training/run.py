@@ -12,10 +12,13 @@ import torch
 
 from napari_samri.jobs.ahead import run_ahead
 from napari_samri.jobs.events import Noted
+from napari_samri.sam.checkpoint import read_checkpoint
+from napari_samri.training.export import best_path
 from napari_samri.training.plan import micro_batches, share_of
 from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.state import FILE, save_state
 from napari_samri.training.validate import mean_dice
+from napari_samri.zoo.card import DECODER_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +49,8 @@ class Run:
 
     Parameters
     ----------
+    untouched : ValidationSet
+        What no choice is made on: looked at once, at the end.
     identity : str
         What has to be the same for the run to be gone on with.
     stopping : bool
@@ -64,6 +69,7 @@ class Run:
     optimiser: Optimiser
     plan: EpochPlan
     validation: dict[str, ValidationSet]
+    untouched: ValidationSet
     card: DecoderCard
     identity: str
     state: RunState
@@ -83,6 +89,7 @@ class Run:
 
     def train_epoch(self) -> Iterator[int]:
         """Do the batches of an epoch that are left; yield the masks done in all so far."""
+        self.optimiser.set_epoch(self.state.epoch)
         batches = self.plan.batches(self.state.epoch)
         per_sample = numbers_needed(self.config.objective.n_steps)
         numbers = self.plan.numbers(self.state.epoch, per_sample)
@@ -200,6 +207,24 @@ class Run:
                 found[split] = dice
         self._validating = time.perf_counter() - begin
         return found
+
+    def tested(self) -> float | None:
+        """Return the Dice of the decoder that was best on zero-shot, where nothing was chosen.
+
+        None if there is no such decoder or split, or somebody has asked to stop.
+        """
+        path = best_path(self.config.out, "zero-shot")
+        (there,) = self.ranks.sum_numbers([float(path.exists())])
+        if not self.untouched.groups or there < self.ranks.ranks:
+            return None
+        decoder = self.optimiser.decoder.decoder
+        as_trained = {name: value.clone() for name, value in decoder.state_dict().items()}
+        best = read_checkpoint(path).tensors
+        decoder.load_state_dict({name: best[DECODER_PREFIX + name] for name in as_trained})
+        dice = self.with_room(partial(self._dice_on, self.untouched))
+        decoder.load_state_dict(as_trained)
+        self.stopping = dice is None
+        return dice
 
     def with_room(self, action: Callable[[], T]) -> T:
         """Do something once more, with less at once, whenever memory runs out on the way."""

@@ -49,6 +49,7 @@ def _command(config: TrainConfig, *, code_compat: bool) -> list[str]:
         "quota": config.quota or 0,
         "learning-rate": config.learning_rate,
         "weight-decay": config.weight_decay,
+        "rate-decay": config.rate_decay,
         "patience": config.patience,
         "validate-every": config.validate_every,
         "validate-masks": config.validate_masks,
@@ -60,6 +61,7 @@ def _command(config: TrainConfig, *, code_compat: bool) -> list[str]:
         *(("--family", config.family) if config.family else ()),
         *("--objective", config.objective.name, *(("--code-compat",) if code_compat else ())),
         *(("--split-slices",) if config.split_slices else ()),
+        *(("--components",) if config.components else ()),
         *(("--device", config.device) if config.device != "auto" else ()),
         *(word for name, value in numbers.items() for word in (f"--{name}", str(value))),
     ]

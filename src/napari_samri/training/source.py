@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_samri.training.pairs import label_and_piece, low_res_scale
+from napari_samri.training.prompts import tight_boxes
 from napari_samri.training.step import Samples
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
     from napari_samri.embeddings.bank import Bank
     from napari_samri.training.plan import Group
+
+# A piece of fewer low-resolution pixels is a speck, not an object.
+_LEAST_CELLS = 4
 
 
 class BankSource:
@@ -30,33 +35,79 @@ class BankSource:
     def __init__(self, bank: Bank, device: torch.device) -> None:
         self.bank = bank
         self._device = device
+        self._boxes = _Boxes(bank)
 
     def read(self, groups: Sequence[Group]) -> Any:
         """Read embeddings and masks, on any thread; `to_samples` makes tensors of them."""
         values, scale = self.bank.stored_batch([group.row for group in groups])
-        masks, image, places = [], [], []
-        for number, group in enumerate(groups):
-            labels = self.bank.labels(group.row)
-            for label, place in zip(group.labels, group.samples, strict=True):
-                mask = labels == label
-                if mask.any():  # resampling may have covered it with a neighbour
-                    masks.append(mask)
-                    image.append(number)
-                    places.append(place)
-        return values, scale, masks, image, places
+        found = [
+            (mask, self._boxes.of(group.row, number), at, place)
+            for at, group in enumerate(groups)
+            for labels in [self.bank.labels(group.row)]
+            for number, place in zip(group.labels, group.samples, strict=True)
+            # Resampling may have covered it with a neighbour, or joined it to another piece.
+            if (mask := _mask_of(labels, number)).any()
+        ]
+        masks, boxes, image, places = zip(*found, strict=True) if found else ((), (), (), ())
+        return values, scale, masks, boxes, image, list(places)
 
     def to_samples(self, read: Any, numbers: NDArray[np.float32]) -> Samples | None:
         """Return what was read as samples on the device; None if no mask is left."""
-        values, scale, masks, image, places = read
+        values, scale, masks, boxes, image, places = read
         if not masks:
             return None
         embeddings = torch.from_numpy(np.ascontiguousarray(values)).to(self._device).float()
         if scale is not None:
             factor = torch.from_numpy(np.ascontiguousarray(scale)).to(self._device)
             embeddings *= factor[..., None, None]
+        truth = torch.from_numpy(np.stack(masks)).to(self._device)
+        known = torch.from_numpy(np.stack(boxes)).to(self._device)
         return Samples(
             embeddings=embeddings,
             image=torch.tensor(image, device=self._device),
-            truth=torch.from_numpy(np.stack(masks)).to(self._device),
+            truth=truth,
             numbers=torch.from_numpy(numbers[places]).to(self._device),
+            boxes=torch.where(known.isnan(), tight_boxes(truth), known),
         )
+
+
+class _Boxes:
+    """The extent of labels on their slices, in low-resolution pixels: finer than their masks."""
+
+    def __init__(self, bank: Bank) -> None:
+        keys = _keys(bank.pairs["row"], bank.pairs["label"])
+        self._order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._order]
+        self._bank = bank
+
+    def of(self, row: int, number: int) -> NDArray[np.float32]:
+        """Return the box (4,) of an object, both ends inside; NaN of a piece, which has none."""
+        label, piece = label_and_piece(number)
+        at = np.searchsorted(self._keys, key := _keys(row, label))
+        if piece or at == len(self._keys) or self._keys[at] != key:
+            return np.full(4, np.nan, np.float32)
+        box = self._bank.pairs["box_xyxy"][self._order[at]]
+        down, across = low_res_scale(self._bank, self._bank.rows["slice_shape"][row][None])[0]
+        scale = np.array([across, down])
+        return np.concatenate([box[:2] * scale, (box[2:] + 1) * scale - 1]).astype(np.float32)
+
+
+def _keys(row: Any, label: Any) -> Any:
+    return np.asarray(row, np.int64) * (1 << 16) + np.asarray(label, np.int64)
+
+
+def _mask_of(labels: NDArray[Any], number: int) -> NDArray[np.bool_]:
+    label, piece = label_and_piece(number)
+    mask: NDArray[np.bool_] = labels == label
+    return _piece_of(mask, piece) if piece else mask
+
+
+def _piece_of(mask: NDArray[np.bool_], piece: int) -> NDArray[np.bool_]:
+    """Return a piece of a mask, 1 the largest; nothing if there are fewer, or it is a speck."""
+    from scipy import ndimage
+
+    pieces, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
+    if piece > count or np.sort(sizes)[-piece] < _LEAST_CELLS:
+        return np.zeros_like(mask)
+    return np.asarray(pieces == 1 + np.argsort(-sizes, kind="stable")[piece - 1])

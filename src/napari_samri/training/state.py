@@ -107,6 +107,13 @@ def _check_identity(path: Path, found: str, expected: str) -> None:
         return
     before, now = json.loads(found), json.loads(expected)
     changed = sorted(name for name in before | now if before.get(name) != now.get(name))
+    if "arithmetic" in changed:
+        message = (
+            f"{path.parent}: an earlier version of napari-samri began the run in this folder, and "
+            "computes steps otherwise. Go on with it with that version, or choose another folder "
+            "for the result."
+        )
+        raise InputError(message)
     message = (
         f"{path.parent}: a run with other numbers is in this folder (differing: "
         f"{', '.join(changed)}). Give the same ones to go on with it, or choose another folder for "

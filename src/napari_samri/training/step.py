@@ -27,6 +27,7 @@ from napari_samri.training.prompts import (
     FIRST_NUMBERS,
     STEP_NUMBERS,
     corrections,
+    grown_boxes,
     jitter_boxes,
     points_within,
     tight_boxes,
@@ -53,12 +54,16 @@ class Samples:
         None of them empty.
     numbers : float tensor (N, K)
         Uniform in [0, 1): all the chance there is in their prompts.
+    boxes : float tensor (N, 4), optional
+        Boxes in low-resolution pixels, both ends included, where they are known better than by
+        `truth`: from the slice itself.
     """
 
     embeddings: torch.Tensor
     image: torch.Tensor
     truth: torch.Tensor
     numbers: torch.Tensor
+    boxes: torch.Tensor | None = None
 
 
 def rounds(
@@ -88,10 +93,7 @@ def answers(
 def first_prompt(samples: Samples, objective: Objective) -> Prompt:
     """Return the first prompt of each sample: its box, its box and a point, or a point."""
     truth, numbers = samples.truth, samples.numbers
-    size = truth.shape[-1]
-    boxes = jitter_boxes(
-        tight_boxes(truth), numbers[:, :4], objective.jitter, objective.jitter_from, size
-    )
+    boxes = _boxes(samples, objective)
     places = numbers[:, 4]
     if objective.central_point:
         places = _CENTRE + _CENTRE_WIDTH * places
@@ -108,6 +110,15 @@ def first_prompt(samples: Samples, objective: Objective) -> Prompt:
         labels = torch.cat([labels.new_full((len(labels), 1), POSITIVE), labels], dim=1)
     none = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
     return Prompt(points, labels, None, none)
+
+
+def _boxes(samples: Samples, objective: Objective) -> torch.Tensor:
+    size, numbers = samples.truth.shape[-1], samples.numbers[:, :4]
+    boxes = tight_boxes(samples.truth) if samples.boxes is None else samples.boxes
+    if objective.outwards or objective.distortion:
+        reach = objective.jitter if objective.outwards else 0
+        return grown_boxes(boxes, numbers, reach, objective.distortion, size)
+    return jitter_boxes(boxes, numbers, objective.jitter, objective.jitter_from, size)
 
 
 def _choose(prompt: Prompt, scores: torch.Tensor) -> torch.Tensor:
@@ -140,7 +151,7 @@ def _loss(
     answer: torch.Tensor, score: torch.Tensor, target: torch.Tensor, objective: Objective
 ) -> torch.Tensor:
     """Return the loss (N,) of answers (N, L, L)."""
-    loss = objective.dice * dice_loss(answer, target)
+    loss = objective.dice * dice_loss(answer, target, objective.smooth)
     if objective.focal:
         loss = loss + objective.focal * focal_loss(answer, target, alpha=-1, gamma=2)
     if objective.entropy:

@@ -1,4 +1,4 @@
-"""Validation: Dice of the single mask for unmoved prompts, in the low-resolution frame."""
+"""Validation: Dice for the objective's own prompts, in the low-resolution frame."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.step import answers
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_samri.jobs.events import Cancel
     from napari_samri.training.decoder import PromptedDecoder
     from napari_samri.training.objective import Objective
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from napari_samri.training.step import Samples
 
 _READ_AHEAD = 2
-_MIDDLE = 0.5
+_SEED = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +48,20 @@ class ValidationSet:
         """Choose up to so many masks, evenly over the pairs."""
         count = min(most, len(pairs))
         chosen = np.linspace(0, max(0, len(pairs) - 1), count).round().astype(np.int64)
-        of_row: dict[int, list[int]] = {}
-        for place in chosen:
-            of_row.setdefault(int(pairs.row[place]), []).append(int(pairs.label[place]))
+        of_row: dict[int, list[tuple[int, int]]] = {}
+        for number, place in enumerate(chosen):
+            of_row.setdefault(int(pairs.row[place]), []).append((int(pairs.label[place]), number))
         groups = [
-            Group(row, part, tuple(range(len(part))))
-            for row, labels in of_row.items()
-            for begin in range(0, len(labels), masks_per_slice)
-            for part in [tuple(labels[begin : begin + masks_per_slice])]
+            Group(row, *zip(*found[begin : begin + masks_per_slice], strict=True))
+            for row, found in of_row.items()
+            for begin in range(0, len(found), masks_per_slice)
         ]
         return cls(groups, count)
+
+    def numbers(self, per_sample: int) -> NDArray[np.float32]:
+        """Return the chance in their prompts: always the same, whatever the run."""
+        generator = np.random.default_rng(_SEED)
+        return generator.random((max(1, self.masks), per_sample), dtype=np.float32)
 
 
 @torch.no_grad()
@@ -70,13 +76,11 @@ def mean_dice(
 ) -> float | None:
     """Return the mean Dice over masks and ranks (NaN if there are none), or None if stopped.
 
-    Prompts are those of the objective, with the box unmoved and each point in the middle of its
-    pixels. Where an objective corrects, the mean is over all rounds: a decoder is better if its
-    masks are good with every number of clicks.
+    Prompts are those of the objective: boxes and points in its own shares, moved as in training,
+    the same ones in every epoch. Where an objective corrects, the mean is over all rounds: a
+    decoder is better if its masks are good with every number of clicks.
     """
-    numbers = np.full(
-        (max(1, chosen.masks), numbers_needed(objective.n_steps)), _MIDDLE, np.float32
-    )
+    numbers = chosen.numbers(numbers_needed(objective.n_steps))
     pieces = micro_batches(share_of(chosen.groups, ranks.rank, ranks.ranks), micro_batch)
     total, count, stop = 0.0, 0, False
     reads = run_ahead(map(source.read, pieces), _READ_AHEAD)
@@ -88,7 +92,7 @@ def mean_dice(
             samples = source.to_samples(read, numbers)
             if samples is None:
                 continue
-            for masks in plain_answers(decoder, samples, objective, objective.n_steps):
+            for masks in own_answers(decoder, samples, objective):
                 dice = dice_of(masks, samples.truth)
                 total += float(dice.sum())
                 count += len(dice)
@@ -109,12 +113,27 @@ def dice_of(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
 
 @fast_products()
 @torch.no_grad()
+def own_answers(
+    decoder: PromptedDecoder, samples: Samples, objective: Objective
+) -> list[torch.Tensor]:
+    """Return masks (N, L, L) for an objective's prompts, and after each correction."""
+    return [answer > 0 for answer, _ in answers(decoder, samples, objective)]
+
+
 def plain_answers(
     decoder: PromptedDecoder, samples: Samples, objective: Objective, corrections: int = 0
 ) -> list[torch.Tensor]:
-    """Return masks (N, L, L) for an objective's first prompts, unmoved, and after corrections.
+    """Return masks (N, L, L) for boxes as they are, and after corrections.
 
     Corrections are clicks alone, as in the viewer.
     """
-    plain = replace(objective, jitter=0, p_box=1, p_mask=0, n_steps=corrections, central_point=True)
-    return [answer > 0 for answer, _ in answers(decoder, samples, plain)]
+    plain = replace(
+        objective,
+        jitter=0,
+        distortion=0,
+        p_box=1,
+        p_mask=0,
+        n_steps=corrections,
+        central_point=True,
+    )
+    return own_answers(decoder, samples, plain)
