@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from napari_samri.cli import main
@@ -69,6 +70,15 @@ def test_the_table_of_names(tmp_path, out, capsys):
         said = capsys.readouterr()
         assert "set pattern - 4 2 patient000_frame01 -> 0" in " ".join(said.out.split())
         assert said.err.count("the patient cannot be told") == 4
+
+
+def test_a_channel(tmp_path, out, capsys):
+    write(tmp_path / "set" / "a_img.nii", np.stack([noise(1), noise(2)], axis=-1))
+    write(tmp_path / "set" / "a_seg.nii", boxes())
+    assert run(tmp_path / "set", "--out", out) == 2
+    assert "Choose the channel" in capsys.readouterr().err
+    assert run(tmp_path / "set", "--out", out, "--channel", 1) == 0
+    assert [study.channel for study in read_manifest(out).studies] == [1]
 
 
 def test_problems_end_in_code_3(folder, out, capsys):

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri.datasets.alignment import aligned_labels
 from napari_samri.datasets.hashing import image_hash, labels_hash
+from napari_samri.datasets.loading import load_study
 from napari_samri.datasets.manifest import root_of
 from napari_samri.errors import InputError, InputWarning
 from napari_samri.geometry import Plane
 from napari_samri.geometry.intensity import percentile_window
 from napari_samri.geometry.low_res import image_to_low_res, labels_to_low_res
-from napari_samri.io import load_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -112,8 +111,7 @@ class RowReader:
         root = self._roots[study.dataset]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InputWarning)  # was said when the study was prepared
-            image = load_volume(root / study.image)
-            labels = aligned_labels(image, load_volume(root / study.labels))
+            image, labels = load_study(root, study)
         if image.spatial_shape != study.shape:
             message = (
                 f"its shape is {image.spatial_shape}, but the manifest says {study.shape}; "

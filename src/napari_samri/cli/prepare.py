@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 LAYOUTS = ("csv", "nnunet", "bids", "samri", "folders", "pairs")
 _MANIFEST_BEGINS = b'{"format":"napari-samri-manifest"'
 _EPILOG = """\
-A SOURCE is a folder or a CSV with the columns image, labels and, if you like, patient and dataset;
+A SOURCE is a folder or a CSV with the columns image, labels and, if you like, patient, dataset,
+class (one file per structure) and rater;
 NAME=PATH names its data set. Studies that cannot be used are listed and left out (exit code 3).
 """
 
@@ -55,6 +57,9 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="REGEX",
         help="tells the patient from an image's path, by the group (?P<patient>...) or the first "
         "one; may be repeated",
+    )
+    parser.add_argument(
+        "--channel", type=int, help="of 4D images, the volume that the labels belong to, from 0"
     )
     parser.add_argument(
         "--zero-shot",
@@ -171,12 +176,16 @@ def _row(name: str, cells: tuple[str, ...], width: int) -> str:
 def _sources(options: argparse.Namespace) -> list[Source]:
     from napari_samri.datasets import Source
 
-    sources = [Source.parse(text, options.layout) for text in options.sources]
+    sources = [
+        replace(Source.parse(text, options.layout), channel=options.channel)
+        for text in options.sources
+    ]
     if (options.images is None) != (options.labels is None):
         message = "--images and --labels belong together; expected both or none."
         raise InputError(message)
     if options.images is not None:
-        sources.append(Source(options.images, labels=options.labels))
+        images, labels = options.images, options.labels
+        sources.append(Source(images, labels=labels, channel=options.channel))
     return sources
 
 

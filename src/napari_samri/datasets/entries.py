@@ -27,6 +27,12 @@ class Entry:
         What tells the patient.
     parts : tuple of str
         Kinds of the parts of the name that say which picture of the patient it is.
+    structure, rater, where : str
+        As a layout's `Case` has them.
+    channel : int or None
+        Of a 4D image, which of its volumes.
+    classes : tuple of (int, str)
+        As `Study` has them.
     """
 
     dataset: str
@@ -37,3 +43,8 @@ class Entry:
     name: str = ""
     told: Told = "name"
     parts: tuple[str, ...] = ()
+    structure: str = ""
+    rater: str = ""
+    where: str = ""
+    channel: int | None = None
+    classes: tuple[tuple[int, str], ...] = ()

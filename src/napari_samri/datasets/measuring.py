@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samri.datasets.alignment import aligned_labels
+from napari_samri.datasets.loading import load_study
 from napari_samri.datasets.manifest import Study
 from napari_samri.datasets.regions import choose_slices
 from napari_samri.errors import InputError
@@ -55,19 +55,15 @@ class Measurer:
         InputError, GeometryError
             If a file cannot be read, the two do not fit together, or nothing is kept.
         """
-        image = self._images.read(entry.root / entry.image)
-        labels = self._labels.read(entry.root / entry.labels)
+        image, masks = load_study(entry.root, entry, self._images.read, self._labels.read)
         axis = self.rules.axis
         if axis is None:
             axis = int(np.argmin(image.spatial_shape))
-        try:
-            masks = aligned_labels(image, labels)
-            chosen = choose_slices(image.spatial(), masks, axis, self.rules)
-            if not chosen.slices:
-                raise InputError(_nothing(bool(masks.any()), chosen.left_out))
-        except InputError as error:
-            message = f"{entry.image}, with {entry.labels}: {error}"
-            raise type(error)(message) from error
+        chosen = choose_slices(image.spatial(), masks, axis, self.rules)
+        if not chosen.slices:
+            why = _nothing(bool(masks.any()), chosen.left_out)
+            message = f"{entry.image}, with {entry.labels}: {why}"
+            raise InputError(message)
         study = Study(
             dataset=entry.dataset,
             patient=entry.patient,
@@ -78,6 +74,8 @@ class Measurer:
             shape=image.spatial_shape,
             spacing_mm=image.spacing_mm,
             slices=chosen.slices,
+            channel=entry.channel if self._images.is_4d else None,
+            classes=entry.classes,
         )
         return study, chosen.left_out
 
@@ -89,6 +87,11 @@ class _LastRead:
         self._max_voxels = max_voxels
         self._path: Path | None = None
         self._volume: Volume | None = None
+
+    @property
+    def is_4d(self) -> bool:
+        """Whether it has several channels or time points."""
+        return self._volume is not None and self._volume.times is not None
 
     def read(self, path: Path) -> Volume:
         if self._volume is None or path != self._path:

@@ -167,7 +167,8 @@ class _Run:
         except InputError as error:
             self.left_out[LEFT_OUT_STUDIES] += 1
             text = str(error).replace(f"{entry.root}{os.sep}", "")  # the manifest may move
-            self.problems.append(f"{entry.dataset}: {text}")
+            where = f"{entry.where}: " if entry.where else ""
+            self.problems.append(f"{entry.dataset}: {where}{text}")
 
     def finish(self) -> Manifest:
         """Compare the studies with each other and return the manifest."""

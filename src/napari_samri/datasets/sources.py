@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_samri.datasets.checks import check_inside
+from napari_samri.datasets.classes import with_classes
 from napari_samri.datasets.entries import Entry
 from napari_samri.datasets.layouts import detect_layout, find_in_two_folders, layout_by_id
 from napari_samri.datasets.manifest import DataSet
@@ -41,12 +42,15 @@ class Source:
         Id of its layout; by default the first that recognises it.
     labels : path, optional
         The folder of the labels, matched with the images by name.
+    channel : int, optional
+        Which volume of 4D images the labels belong to, from 0; 3D images stay as they are.
     """
 
     path: Path
     name: str | None = None
     layout: str | None = None
     labels: Path | None = None
+    channel: int | None = None
 
     @classmethod
     def parse(cls, text: str, layout: str | None = None) -> Source:
@@ -136,14 +140,16 @@ def gather(
         problems += [f"{own}: {problem}" for problem in findings.problems]
         for case in findings.cases:
             try:
-                entries.append(_entry(case, names[case.dataset], findings.root, layout))
+                entry = _entry(case, names[case.dataset], findings.root, layout)
+                entries.append(replace(entry, channel=source.channel))
             except InputError as error:
                 problems.append(f"{names[case.dataset]}: {error}")
     _check_zero_shot(zero_shot, datasets)
     order = {dataset.name: number for number, dataset in enumerate(datasets)}
     entries.sort(key=lambda entry: (order[entry.dataset], entry.image, entry.labels))
-    told, untold, notes = with_patients(entries, patterns)
-    return Gathered(tuple(datasets), tuple(told), (*problems, *untold), +left_out, tuple(notes))
+    entries, named, notes = with_classes(entries, datasets)
+    told, untold, more = with_patients(entries, patterns)
+    return Gathered(named, tuple(told), (*problems, *untold), +left_out, (*notes, *more))
 
 
 def _absolute(path: Path) -> Path:
@@ -185,7 +191,18 @@ def _entry(case: Case, dataset: str, root: Path, layout: str) -> Entry:
     told: Told = "table" if case.patient_is_given else "name"
     if layout == BIDS:
         told = "subject's folder"
-    return Entry(dataset, case.patient, image, labels, root, name=case.patient, told=told)
+    return Entry(
+        dataset,
+        case.patient,
+        image,
+        labels,
+        root,
+        name=case.patient,
+        told=told,
+        structure=case.structure,
+        rater=case.rater,
+        where=case.where,
+    )
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -24,6 +24,12 @@ class Case:
         Name of the data set if the layout knows one; empty for the source's own.
     patient_is_given : bool
         The patient was written down, not told from a name.
+    structure : str
+        Where labels hold a single structure, its name; empty where their values are labels.
+    rater : str
+        Whose labels they are, if an image has several people's.
+    where : str
+        What names the case, such as the line of a table.
     """
 
     image: Path
@@ -31,6 +37,9 @@ class Case:
     patient: str
     dataset: str = ""
     patient_is_given: bool = False
+    structure: str = ""
+    rater: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_samri.datasets.layouts.base import Case, Findings
 from napari_samri.datasets.layouts.files import patient_of, stem
 from napari_samri.datasets.layouts.pairs import IMAGE_END
+from napari_samri.datasets.layouts.structures import with_structures
+from napari_samri.datasets.layouts.table_text import GUESSED, NEEDED, Row, Table, read_table
+from napari_samri.datasets.spelling import real_path
 from napari_samri.errors import InputError
 
-_NEEDED = ("image", "labels")
-_DELIMITERS = {".csv": ",", ".tsv": "\t"}
-_Row = dict[str, str]
+_SUFFIXES = (".csv", ".tsv")
 
 
 @dataclass(frozen=True)
 class TableLayout:
-    """Columns ``image``, ``labels`` and, if they are there, ``patient`` and ``dataset``.
+    """Columns ``image``, ``labels`` and, if they are there, ``patient``, ``dataset`` and others.
 
-    Paths are relative to the CSV's folder, which is the root, and stay below it.
+    Paths are relative to the CSV's folder, which is the root, and stay below it. Several label
+    files of one image hold one structure each, whose name is in the column ``class``, or told from
+    the files' names; a column ``rater`` says that they are several people's work.
     """
 
     id: str = "csv"
@@ -29,58 +31,65 @@ class TableLayout:
 
     def recognises(self, path: Path) -> bool:
         """Tell whether it is a file of that name."""
-        return path.suffix.lower() in _DELIMITERS and path.is_file()
+        return path.suffix.lower() in _SUFFIXES and path.is_file()
 
     def find(self, path: Path) -> Findings:
         """Take the rows one by one."""
+        table = read_table(path)
         cases, problems = [], []
-        for number, row in _rows(path):
-            missing = [name for name in _NEEDED if not row.get(name)]
-            if missing:
-                problems.append(
-                    f"{path.name}, line {number}: no {' and no '.join(missing)}; expected both. "
-                    "Fill in the path, or take the row away."
-                )
+        for row in table.rows:
+            flaw = _flaw(row)
+            if flaw:
+                problems.append(f"{path.name}, line {row.line}: {flaw}")
             else:
-                cases.append(_case(row, path.parent))
+                cases.append(_case(row, path))
         _check_inside(cases, path)
-        return Findings(path.parent, tuple(cases), tuple(problems))
+        if table.is_guessed:
+            _check_guess(table, cases, path)
+        cases, more = with_structures(cases)
+        comments = {"lines of the table that are comments": table.comments}
+        return Findings(path.parent, tuple(cases), (*problems, *more), comments)
 
 
-def _rows(path: Path) -> list[tuple[int, _Row]]:
-    """Return the rows with the lines they end on; names of columns and cells are stripped."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=_DELIMITERS.get(path.suffix.lower(), ","))
-            names = [name.strip().lower() for name in next(reader, [])]
-            rows = [
-                (
-                    reader.line_num,
-                    {name: cell.strip() for name, cell in zip(names, row, strict=False)},
-                )
-                for row in reader
-                if any(map(str.strip, row))
-            ]
-    except (OSError, ValueError, csv.Error) as error:
-        message = f"{path}: cannot be read ({error}); expected a CSV file in UTF-8."
-        raise InputError(message) from error
-    missing = [name for name in _NEEDED if name not in names]
-    if missing:
-        message = (
-            f"{path}: the columns are {', '.join(names) or 'none'}; expected image and labels, and "
-            "perhaps patient and dataset, separated by commas."
+def _flaw(row: Row) -> str:
+    """Say what is wrong with a row; nothing if it is fine."""
+    if row.extra:
+        return (
+            f"there are more cells than columns: {', '.join(row.extra)} is beyond the last. Put "
+            "paths that hold a separator into quotes."
         )
-        raise InputError(message)
-    return rows
+    missing = [name for name in NEEDED if not row.cells.get(name)]
+    if missing:
+        return (
+            f"no {' and no '.join(missing)}; expected both. Fill in the path, or take the row away."
+        )
+    return ""
 
 
-def _case(row: _Row, root: Path) -> Case:
-    image, labels = (Path(os.path.normpath(root / row[name])) for name in _NEEDED)
-    dataset, patient = row.get("dataset", ""), row.get("patient", "")
-    if patient:
-        return Case(image, labels, patient, dataset, patient_is_given=True)
-    relative = image.relative_to(root) if image.is_relative_to(root) else image
-    return Case(image, labels, patient_of(relative, IMAGE_END.sub("", stem(image))), dataset)
+def _case(row: Row, table: Path) -> Case:
+    image, labels = (_path(row.cells[name], table.parent) for name in NEEDED)
+    case = Case(
+        image,
+        labels,
+        row.cells.get("patient", ""),
+        row.cells.get("dataset", ""),
+        patient_is_given=True,
+        structure=row.cells.get("class", ""),
+        rater=row.cells.get("rater", ""),
+        where=f"{table.name}, line {row.line}",
+    )
+    if case.patient:
+        return case
+    relative = image.relative_to(table.parent) if image.is_relative_to(table.parent) else image
+    name = patient_of(relative, IMAGE_END.sub("", stem(image)))
+    return replace(case, patient=name, patient_is_given=False)
+
+
+def _path(cell: str, root: Path) -> Path:
+    """Return the path that a cell means: with slashes of either kind, in any form of Unicode."""
+    if not (root / cell).exists():
+        cell = cell.replace("\\", "/")
+    return real_path(Path(os.path.normpath(root / cell)), root)
 
 
 def _check_inside(cases: list[Case], path: Path) -> None:
@@ -93,3 +102,18 @@ def _check_inside(cases: list[Case], path: Path) -> None:
             "folder above all of them."
         )
         raise InputError(message)
+
+
+def _check_guess(table: Table, cases: list[Case], path: Path) -> None:
+    """Believe in a guessed encoding only if all that depends on it names files that are there."""
+    files = {case.where: (case.image, case.labels) for case in cases}
+    for row in table.rows:
+        doubtful = {name for name, cell in row.cells.items() if not cell.isascii()}
+        there = all(each.exists() for each in files.get(f"{path.name}, line {row.line}", ()))
+        if doubtful and not (there and doubtful <= set(NEEDED)):
+            names = ", ".join(row.cells[name] for name in sorted(doubtful))
+            message = (
+                f"{path}, line {row.line}: is not UTF-8. Read as Windows-1252 ({GUESSED}) it says "
+                f"{names}, and no files tell whether that is meant. Save the table as UTF-8."
+            )
+            raise InputError(message)

@@ -1,0 +1,179 @@
+"""Channels of 4D images, and label files of one structure each."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import numpy as np
+import pytest
+
+from napari_samri import load_volume
+from napari_samri.datasets import Rules, Source, prepare, read_manifest, write_manifest
+from napari_samri.datasets.loading import load_study, of_channel
+from napari_samri.errors import GeometryError, InputError, InputWarning
+from tests.datasets.making import AFFINES, SHAPE, boxes, noise, write
+from tests.datasets.test_manifest import a_study
+
+pytestmark = pytest.mark.filterwarnings("ignore:no patient is in")
+
+
+def block(rows, columns):
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[rows, columns, 1:] = 255
+    return mask
+
+
+MASKS = {
+    "body": block(slice(0, 12), slice(0, 12)),
+    "liver": block(slice(2, 7), slice(3, 9)),
+    "spleen": block(slice(8, 12), slice(6, 12)),
+}
+
+
+@pytest.fixture
+def organs(tmp_path):
+    """Two people, each with an image and a file for each structure, the inner ones first."""
+    rows = ["image,labels,patient,class"]
+    for seed, person in enumerate(("p1", "p2")):
+        write(tmp_path / person / "t1.nii", noise(seed), AFFINES["oblique"])
+        for name, mask in MASKS.items():
+            write(tmp_path / person / f"{name}.nii", mask, AFFINES["oblique"])
+            rows.append(f"{person}/t1.nii,{person}/{name}.nii,{person},{name}")
+    table = tmp_path / "list.csv"
+    table.write_text("\n".join(rows) + "\n")
+    return table
+
+
+def expected_map():
+    """Of the files above: what is within another structure is kept."""
+    result = np.where(MASKS["body"] > 0, 1, 0)
+    for label, name in ((2, "liver"), (3, "spleen")):
+        result[MASKS[name] > 0] = label
+    return result
+
+
+def test_a_file_for_each_structure(organs, tmp_path):
+    with pytest.warns(InputWarning, match=r"share \d+ voxels; the smaller structure has them"):
+        manifest = prepare(organs, Rules(min_pixels=1, min_share=0))
+    assert len(manifest.studies) == 2
+    assert manifest.datasets[0].label_names == {1: "body", 2: "liver", 3: "spleen"}
+    study = manifest.studies[0]
+    assert study.classes == ((1, "p1/body.nii"), (2, "p1/liver.nii"), (3, "p1/spleen.nii"))
+    write_manifest(tmp_path / "m.json", manifest)
+    assert read_manifest(tmp_path / "m.json").studies == manifest.studies
+    with pytest.warns(InputWarning, match="share"):
+        image, labels = load_study(tmp_path, study)
+    stored = image.orientation.to_stored(labels)
+    assert np.array_equal(stored, expected_map())
+    pixels = sum(region.pixels for entry in study.slices for region in entry.regions)
+    assert pixels == np.count_nonzero(stored)
+
+
+@pytest.mark.filterwarnings("ignore:1 notes")
+def test_without_a_column_the_files_names_tell(organs, tmp_path):
+    rows = [",".join(row.split(",")[:3]) for row in organs.read_text().splitlines()]
+    organs.write_text("\n".join(rows))
+    with pytest.warns(InputWarning, match="share"):
+        (one, _) = prepare(organs).studies
+    assert [label for label, _ in one.classes] == [1, 2, 3]
+
+
+def test_a_structures_file_with_several_values(organs, tmp_path):
+    several = MASKS["liver"].copy()
+    several[3] //= 2
+    write(tmp_path / "p1" / "liver.nii", several, AFFINES["oblique"])
+    with pytest.warns(InputWarning, match="share"):
+        manifest = prepare(organs)
+    assert len(manifest.studies) == 1
+    (problem,) = manifest.problems
+    assert "list.csv, line 2: p1/t1.nii, with p1/body.nii: p1/liver.nii: has the values" in problem
+
+
+def test_a_structures_file_on_another_grid(organs, tmp_path):
+    write(tmp_path / "p1" / "liver.nii", boxes(), AFFINES["RAS"])
+    with pytest.warns(InputWarning, match="share"):
+        (problem,) = prepare(organs).problems
+    assert "p1/liver.nii: the labels' grid lies up to" in problem
+
+
+def test_two_files_of_one_structure_are_two_cases(tmp_path):
+    write(tmp_path / "t1.nii", noise(1))
+    for name in ("a", "b", "c"):
+        write(tmp_path / f"{name}.nii", MASKS["spleen" if name == "c" else "liver"])
+    rows = "t1.nii,a.nii,liver\nt1.nii,b.nii,liver\nt1.nii,c.nii,spleen\n"
+    (tmp_path / "list.csv").write_text(f"image,labels,class\n{rows}")
+    studies = prepare(tmp_path / "list.csv").studies
+    assert [study.classes for study in studies] == [
+        ((1, "a.nii"), (2, "c.nii")),
+        ((1, "b.nii"),),
+    ]
+
+
+def test_a_single_structure_is_a_label_map(tmp_path):
+    write(tmp_path / "t1.nii", noise(1))
+    write(tmp_path / "a.nii", boxes(label=4))
+    (tmp_path / "list.csv").write_text("image,labels,class\nt1.nii,a.nii,liver\n")
+    (study,) = prepare(tmp_path / "list.csv").studies
+    assert (study.classes, study.labels) == ((), "a.nii")
+    assert {region.label for entry in study.slices for region in entry.regions} == {4}
+
+
+def test_several_people_s_labels_are_told_of(tmp_path):
+    write(tmp_path / "t1.nii", noise(1))
+    write(tmp_path / "a_rater1.nii", boxes())
+    write(tmp_path / "a_rater2.nii", block(slice(2, 8), slice(2, 9)))
+    rows = "t1.nii,a_rater1.nii\nt1.nii,a_rater2.nii\n"
+    (tmp_path / "list.csv").write_text(f"image,labels\n{rows}")
+    with pytest.warns(InputWarning, match="label 1 is taken for the same thing in all of them"):
+        assert len(prepare(tmp_path / "list.csv").studies) == 2
+
+
+def decathlon(root):
+    array = np.stack([noise(n) for n in range(3)], axis=-1)
+    write(root / "imagesTr" / "BRATS_001.nii", array, AFFINES["PSR"])
+    write(root / "labelsTr" / "BRATS_001.nii", boxes(), AFFINES["PSR"])
+    return root, array
+
+
+def test_a_channel_of_a_4d_image(tmp_path):
+    root, array = decathlon(tmp_path / "set")
+    (study,) = prepare(Source(root, channel=2)).studies
+    assert (study.channel, study.shape) == (2, study.shape)
+    image, labels = load_study(root, study)
+    assert image.array.ndim == 3
+    assert np.array_equal(image.orientation.to_stored(image.array), array[..., 2])
+    assert np.array_equal(image.orientation.to_stored(labels), boxes())
+    whole = load_volume(root / "imagesTr" / "BRATS_001.nii")
+    assert np.array_equal(image.affine, whole.affine)
+
+
+@pytest.mark.parametrize(
+    ("channel", "message"),
+    [(None, "4D, with 3 channels or time points, and none is chosen"), (3, "channel 3 is chosen")],
+)
+def test_no_such_channel(tmp_path, channel, message):
+    root, _ = decathlon(tmp_path / "set")
+    with pytest.raises(InputError, match=rf"{message}; expected one of 0 to 2"):
+        prepare(Source(root, channel=channel))
+
+
+def test_3d_images_stay_as_they_are(tmp_path):
+    write(tmp_path / "a_img.nii", noise(3))
+    write(tmp_path / "a_seg.nii", boxes())
+    (study,) = prepare(Source(tmp_path, channel=2)).studies
+    assert study.channel is None
+    image = load_volume(tmp_path / "a_img.nii")
+    assert of_channel(image, None) is image
+
+
+def test_a_manifest_that_moved_to_a_disk_with_other_forms(tmp_path):
+    name = unicodedata.normalize("NFD", "Zo\u00eb")
+    write(tmp_path / name / "x.nii", noise(1))
+    write(tmp_path / name / "y.nii", boxes())
+    study = a_study(image="Zo\u00eb/x.nii", labels="Zo\u00eb/y.nii")
+    assert load_study(tmp_path, study)[1].any()
+
+
+def test_a_lost_file(tmp_path):
+    with pytest.raises((InputError, GeometryError), match="no such file"):
+        load_study(tmp_path, a_study())
