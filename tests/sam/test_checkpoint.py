@@ -76,8 +76,8 @@ def test_safetensors_with_its_header(tmp_path: Path, prefixes: tuple[str, ...]) 
     assert checkpoint.header == {"about": "this file"}
 
 
-def test_a_prefix_of_some_names_only_stays(tmp_path: Path) -> None:
-    tensors = {"sam.weight": torch.ones(1), "other.weight": torch.ones(1)}
+def test_what_no_wrapper_puts_before_a_name_stays(tmp_path: Path) -> None:
+    tensors = {"ema.sam.weight": torch.ones(1), "other.module_list.weight": torch.ones(1)}
     torch.save(tensors, tmp_path / "model.pt")
     assert read_checkpoint(tmp_path / "model.pt").tensors.keys() == tensors.keys()
 
@@ -160,8 +160,7 @@ def test_tensors_that_are_not_dense_and_real_are_refused(
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ({**TENSORS, "epoch": 3}, "'epoch' is a int"),
-        ({**TENSORS, "names": ["a"]}, "'names' is a list"),
+        ({"epoch": 3, "names": ["a"]}, r"no tensors \(found: epoch \(int\), names"),
         ([torch.ones(1)], "holds a list"),
         (torch.ones(1), "holds a Tensor"),
         ({}, "no tensors"),
@@ -240,17 +239,16 @@ def test_other_files_are_refused(tmp_path: Path, suffix: str, content: bytes) ->
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_a_file_of_the_other_format_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_a_file_of_the_other_format_is_read_as_what_it_is(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"model{suffix}"
     path.write_bytes(content_of(".pth" if suffix == ".safetensors" else ".safetensors"))
-    with pytest.raises(ModelError, match=str(path)):
-        read_checkpoint(path)
+    check_equal(read_checkpoint(path).tensors)
 
 
 @pytest.mark.parametrize("make", [lambda path: None, Path.mkdir], ids=["missing", "folder"])
 def test_no_such_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
     path = tmp_path / "model.pth"
     make(path)
-    with pytest.raises(InputError, match="no such file") as caught:
+    with pytest.raises(InputError, match=r"no such file|is a folder") as caught:
         read_checkpoint(path)
     assert str(path) in str(caught.value)

@@ -40,7 +40,7 @@ class FakePredictor:
         self._gates: dict[int, Flag] = {}
         self._known: dict[str, Embedding] = {}
         self.spec = SimpleNamespace(
-            id=self.name, title=self.name, description="", score_is_stale=False
+            id=self.name, title=self.name, description="", score_is_stale=False, takes_points=True
         )
 
     def gate(self, number: int) -> Flag:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_samri import EmbeddingCache, Predictor, load_predictor
-from napari_samri.errors import InputError, ModelError
+from napari_samri.errors import InputError, InputWarning, ModelError
 from napari_samri.segment.postprocess import PostProcessing
 from napari_samri.zoo.spec import BEST
 
@@ -76,6 +76,20 @@ def test_points_default_to_positive(starter: Predictor, embedding: Embedding) ->
     np.testing.assert_array_equal(one.logits, other.logits)
     negative = starter.predict(embedding, points_xy=[*point, [42, 62]], point_labels=[1, 0])
     assert not np.allclose(negative.logits, one.logits)
+
+
+def test_points_are_warned_of_where_a_model_never_saw_any(
+    starter: Predictor, embedding: Embedding
+) -> None:
+    model = starter._model
+    boxes_only = Predictor(
+        replace(model, spec=replace(model.spec, takes_points=False)), starter.cache
+    )
+    box = [20, 28, 60, 92]
+    boxes_only.predict(embedding, box_xyxy=box)  # warnings are errors
+    for prompt in ({"points_xy": [[40, 60]]}, {"points_xy": [[40, 60]], "box_xyxy": box}):
+        with pytest.warns(InputWarning, match="Starter was trained with boxes only"):
+            boxes_only.predict(embedding, **prompt)
 
 
 def choosing(predictor: Predictor) -> Predictor:

@@ -69,6 +69,8 @@ INFO = ModelInfo(
     encoder="e" * 64,
     needs_window=True,
     score_is_stale=False,
+    takes_points=False,
+    notes="Taken for a MedSAM.",
 )
 EVENTS = [
     Loaded(job=1, info=INFO),

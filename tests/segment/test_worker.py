@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from napari_samri.errors import ModelError
+from napari_samri.errors import InputWarning, ModelError
 from napari_samri.geometry.intensity import Window
 from napari_samri.prompts import Box, MaskRegion, Point, Prompt
 from napari_samri.segment.postprocess import PostProcessing
@@ -46,6 +47,7 @@ class Desk:
         self.worker = Worker(self.events.put)
         self.shelf: dict[str, Any] = {}
         self.choices: list[tuple[Any, ...]] = []
+        self.assumed: list[str] = []
         monkeypatch.setattr("napari_samri.segment.predictor.load_predictor", self._load)
 
     def _load(self, model: str, device: str, cache: Any, **options: Any) -> Any:
@@ -54,6 +56,8 @@ class Desk:
         found = self.shelf.get(model, ModelError(f"there is no {model}"))
         if isinstance(found, Exception):
             raise found
+        for text in self.assumed:
+            warnings.warn(text, InputWarning, stacklevel=2)
         return found
 
     def next(self) -> Event:
@@ -101,6 +105,17 @@ def slow(desk: Desk) -> FakePredictor:
     predictor = FakePredictor(open=False)
     desk.use(predictor)
     return predictor
+
+
+def test_what_is_assumed_of_a_file_reaches_the_window(desk: Desk) -> None:
+    """It is warned of in this process, whose output nobody reads."""
+    desk.shelf["fake"] = FakePredictor()
+    desk.assumed = ["Taken for a MedSAM.", "Put onto SAM."]
+    desk.worker.accept(Load(job=1, choice=ModelChoice(model="fake")))
+    event = desk.next()
+    assert isinstance(event, Loaded)
+    assert event.info.notes == "Taken for a MedSAM. Put onto SAM."
+    assert event.info.takes_points
 
 
 def encode(job: int, number: int, **fields: Any) -> Encode:

@@ -99,8 +99,11 @@ class ModelPanel(QWidget):
             self.show_model(selected)
 
     def show_info(self, info: ModelInfo) -> None:
-        """Say what runs, and where."""
-        self.status.setText(f"{info.title} on {info.device}. {info.description}")
+        """Say what runs, and where, and what is to be known before it is used."""
+        boxes = "" if info.takes_points else "Draw boxes: it was not trained with points."
+        score = "Its scores mean nothing and are not shown." if info.score_is_stale else ""
+        said = f"{info.title} on {info.device}. {info.description}"
+        self.status.setText(" ".join(filter(None, (said, boxes, score, info.notes))))
 
     def _hear(self) -> None:
         with suppress(RuntimeError):  # Qt's part of the panel has gone before Python's

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.errors import InputWarning, ModelError
+from napari_samri.errors import ModelError
 from napari_samri.filenames import CHECKPOINT_SUFFIXES, has_suffix, stem_of
 from napari_samri.sam.architecture import detect_architecture
 from napari_samri.sam.checkpoint import Checkpoint, read_checkpoint
@@ -17,6 +16,8 @@ from napari_samri.sam.device import resolve_device
 from napari_samri.sam.family import FAMILIES, Family
 from napari_samri.sam.identity import encoder_sha256
 from napari_samri.sam.vit import build_vit
+from napari_samri.segment.bare import assumed_base, is_bare_decoder, with_bare_decoder
+from napari_samri.segment.recognise import spec_of_file
 from napari_samri.segment.tuned import locate_base, with_decoder
 from napari_samri.starter.family import STARTER
 from napari_samri.starter.weights import build_starter
@@ -79,15 +80,16 @@ def load_model(
     Parameters
     ----------
     model : str or path
-        Id of a known model, which is downloaded if need be, or a file: a whole checkpoint, or
-        a decoder tuned by this package.
+        Id of a known model, which is downloaded if need be, or a file: a whole checkpoint, a
+        decoder tuned by this package, or another decoder alone, which is put onto `base` or else
+        onto the known model whose decoder has its shapes.
     device : str
         See `napari_samri.sam.device.resolve_device`.
     family : str, optional
         Preprocessing to use for a checkpoint given by path: ``sam`` (also SAMRI and MedicoSAM),
         ``medsam``, or ``starter``. Without it, it is told from the file.
     base : str or path, optional
-        The model that a tuned decoder was tuned from, where it is not found by itself.
+        The model that a decoder was tuned from, where it is not found by itself.
     progress : callable, optional
         Called with (bytes done, bytes in all) during a download.
 
@@ -102,6 +104,8 @@ def load_model(
     if is_decoder(checkpoint.header):
         name = spec.id if spec else stem_of(path, CHECKPOINT_SUFFIXES)
         return _load_tuned(_Tuned(checkpoint, name, family, base), target, progress)
+    if is_bare_decoder(checkpoint.tensors):
+        return _load_bare(_Tuned(checkpoint, "", family, base), target, progress)
     if base is not None:
         message = f"{path}: a whole checkpoint, which needs no base; {base} was given as its base."
         raise ModelError(message)
@@ -141,6 +145,21 @@ def _load_tuned(
     return model
 
 
+def _load_bare(
+    bare: _Tuned, target: torch.device, progress: ProgressCallback | None
+) -> LoadedModel:
+    """Put a decoder without a card onto the model that was given, or that its shapes need."""
+    checkpoint = bare.checkpoint
+    spec, path = _find(bare.base or assumed_base(checkpoint), progress)
+    whole = read_checkpoint(path)
+    if is_decoder(whole.header) or is_bare_decoder(whole.tensors):
+        message = f"{path}: a decoder alone; expected the whole model of {checkpoint.path}."
+        raise ModelError(message)
+    base = _load_whole(spec, whole, target, bare.family)
+    own = spec_of_file(checkpoint, base.spec.architecture, base.spec.family)
+    return with_bare_decoder(base, checkpoint, replace(own, base=base.spec.id))
+
+
 def _load_whole(
     spec: ModelSpec | None, checkpoint: Checkpoint, target: torch.device, family: str | None
 ) -> LoadedModel:
@@ -152,7 +171,7 @@ def _load_whole(
         )
         raise ModelError(message)
     known = spec is not None
-    spec = _completed(spec, path, architecture, family)
+    spec = _checked(spec, checkpoint, architecture, family)
     network = _build(checkpoint, architecture)
     for parameter in network.parameters():
         parameter.requires_grad_(False)
@@ -168,10 +187,8 @@ def _load_whole(
 
 def _find(model: str | Path, progress: ProgressCallback | None) -> tuple[ModelSpec | None, Path]:
     """Return the catalogue's entry, if the model has one, and the file to read."""
-    path = Path(model).expanduser()
-    if path.is_file() or (
-        has_suffix(path, CHECKPOINT_SUFFIXES) and str(model) not in known_models()
-    ):
+    path = _as_path(model)
+    if path is not None:
         return None, path
     spec = find_model(str(model))
     if spec.path is not None:
@@ -185,20 +202,30 @@ def _find(model: str | Path, progress: ProgressCallback | None) -> tuple[ModelSp
     return spec, fetch(spec, progress)
 
 
-def _completed(
-    spec: ModelSpec | None, path: Path, architecture: str, family: str | None
+def _as_path(model: str | Path) -> Path | None:
+    """Return what was given as a path, if it is one rather than the id of a known model."""
+    path = Path(model).expanduser()
+    if path.is_file():
+        return path
+    # What is there but is no file, or only looks like one, is told of as what it is.
+    named = has_suffix(path, CHECKPOINT_SUFFIXES) or (bool(path.name) and _is_there(path))
+    return path if named and str(model) not in known_models() else None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or a null character
+        return False
+
+
+def _checked(
+    spec: ModelSpec | None, checkpoint: Checkpoint, architecture: str, family: str | None
 ) -> ModelSpec:
     """Return the entry of a model that may have come by path, checked against its file."""
+    path = checkpoint.path
     if spec is None:
-        spec = ModelSpec(
-            id=stem_of(path, CHECKPOINT_SUFFIXES),
-            title=stem_of(path, CHECKPOINT_SUFFIXES),
-            family=family or _guess_family(path, architecture),
-            architecture=architecture,
-            download=None,
-            licence="unknown",
-            description=f"The checkpoint {path}.",
-        )
+        spec = spec_of_file(checkpoint, architecture, family)
     elif spec.architecture != architecture:
         message = (
             f"{path}: its tensors fit the architecture {architecture}, but {spec.title} is "
@@ -214,20 +241,6 @@ def _completed(
         )
         raise ModelError(message)
     return spec
-
-
-def _guess_family(path: Path, architecture: str) -> str:
-    if architecture == "starter":
-        return "starter"
-    if "medsam" in stem_of(path, CHECKPOINT_SUFFIXES).lower():
-        # MedSAM's tensors have SAM's layout: nothing but its name tells its preprocessing.
-        message = (
-            f"{path.name}: taken for a MedSAM checkpoint because of its name, and given "
-            "MedSAM's preprocessing; choose the family 'sam' if that is wrong."
-        )
-        warnings.warn(message, InputWarning, stacklevel=2)
-        return "medsam"
-    return "sam"
 
 
 def _build(checkpoint: Checkpoint, architecture: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from napari_samri.embeddings import (
     embedding_key,
 )
 from napari_samri.embeddings.compute import encode
-from napari_samri.errors import InputError, ModelError
+from napari_samri.errors import InputError, InputWarning, ModelError
 from napari_samri.prompts import Box, Point
 from napari_samri.sam.prior import box_prior
 from napari_samri.sam.products import fast_products
@@ -175,6 +176,12 @@ class Predictor:
             If the embedding is another encoder's.
         """
         self._check_embedding(embedding)
+        if points_xy is not None and not self.spec.takes_points:
+            message = (
+                f"{self.spec.title} was trained with boxes only: what it makes of points has no "
+                "meaning. Draw a box, or choose a model that was trained with points."
+            )
+            warnings.warn(message, InputWarning, stacklevel=2)
         frame = self._frame(embedding.slice_shape)
         points = _points(points_xy, point_labels, embedding.slice_shape)
         box = _box(box_xyxy, embedding.slice_shape)
@@ -275,6 +282,7 @@ def load_predictor(
     cache: EmbeddingCache | Path | str | None = None,
     *,
     family: str | None = None,
+    base: str | Path | None = None,
     progress: ProgressCallback | None = None,
 ) -> Predictor:
     """Load a model and return its predictor.
@@ -290,6 +298,8 @@ def load_predictor(
         ``EmbeddingCache()`` keeps them in memory only.
     family : str, optional
         Preprocessing of a checkpoint given by path: ``sam``, ``medsam`` or ``starter``.
+    base : str or path, optional
+        The model that a decoder was tuned from, where it is not found by itself.
     progress : callable, optional
         Called with (bytes done, bytes in all) during a download.
 
@@ -298,7 +308,7 @@ def load_predictor(
     InputError, ModelError, DownloadError
         If the model is unknown, cannot be had, or is not what it should be.
     """
-    loaded = load_model(model, device, family=family, progress=progress)
+    loaded = load_model(model, device, family=family, base=base, progress=progress)
     if cache is None:
         cache = default_cache()
     elif not isinstance(cache, EmbeddingCache):

@@ -51,7 +51,18 @@ DEFAULT_MODEL = ModelChoice()
 
 @dataclass(frozen=True, kw_only=True)
 class ModelInfo:
-    """What is known of a model once it runs."""
+    """What is known of a model once it runs.
+
+    Parameters
+    ----------
+    id, title, description, device, encoder : str
+    needs_window : bool
+        Whether slices are embedded with the volume's intensity window.
+    score_is_stale, takes_points : bool
+        As in `ModelSpec`.
+    notes : str
+        What was assumed when it was loaded, in sentences; empty if nothing was.
+    """
 
     id: str
     title: str
@@ -60,6 +71,8 @@ class ModelInfo:
     encoder: str
     needs_window: bool
     score_is_stale: bool
+    takes_points: bool = True
+    notes: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

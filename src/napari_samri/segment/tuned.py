@@ -99,7 +99,9 @@ def with_decoder(
 def _base(model: LoadedModel) -> Base:
     if model.card is not None:
         return model.card.base
-    return base_of_file(model.path) if model.path is not None else Base(name=model.spec.id)
+    # A decoder without a card has a base as well.
+    name = model.spec.base or model.spec.id
+    return base_of_file(model.path) if model.path is not None else Base(name=name)
 
 
 def _check_base(base: LoadedModel, decoder: Path, card: DecoderCard) -> None:

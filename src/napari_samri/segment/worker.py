@@ -10,11 +10,12 @@ from __future__ import annotations
 import itertools
 import time
 import traceback
+import warnings
 from queue import PriorityQueue, SimpleQueue
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
-from napari_samri.errors import Cancelled, SamriError
+from napari_samri.errors import Cancelled, InputWarning, SamriError
 from napari_samri.jobs.child import serve
 from napari_samri.segment.protocol import (
     Answered,
@@ -162,9 +163,13 @@ class Worker:
 
         choice = job.choice
         cache = EmbeddingCache(cache_dir(), memory_bytes=choice.memory_mb << 20)
-        predictor = load_predictor(
-            choice.model, choice.device, cache, family=choice.family, progress=downloaded
-        )
+        # What is assumed of a file is for the person at the window, not for this process's log.
+        with warnings.catch_warnings(record=True) as assumed:
+            warnings.simplefilter("always", InputWarning)
+            predictor = load_predictor(
+                choice.model, choice.device, cache, family=choice.family, progress=downloaded
+            )
+        notes = [str(w.message) for w in assumed if issubclass(w.category, InputWarning)]
         self._check_wanted(job)
         self._answerer = Answerer(predictor)
         spec = predictor.spec
@@ -176,6 +181,8 @@ class Worker:
             encoder=predictor.encoder,
             needs_window=predictor.needs_window,
             score_is_stale=spec.score_is_stale,
+            takes_points=spec.takes_points,
+            notes=" ".join(notes),
         )
         self._tell(Loaded(job=job.job, info=info))
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError, ModelError
+from napari_samri.zoo.files import check_file
 from napari_samri.zoo.spec import BEST, SINGLE
 
 if TYPE_CHECKING:
@@ -182,9 +183,7 @@ def read_decoder_card(path: Path) -> DecoderCard:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        message = f"{path}: there is no such file; expected a tuned decoder."
-        raise InputError(message)
+    check_file(path, "a tuned decoder")
     try:
         with safe_open(path, framework="numpy") as file:
             names, header = list(file.keys()), dict(file.metadata() or {})
