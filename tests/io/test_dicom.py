@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
@@ -247,6 +248,7 @@ def test_files_of_other_classes_without_pictures_are_passed_over(tmp_path):
         load_volume(tmp_path / "s")
 
 
+@pytest.mark.filterwarnings("ignore::napari_samri.errors.InputWarning")
 def test_damaged_headers_are_read_whole_or_refused(tmp_path):
     rng = np.random.default_rng(3)
     pixels = make_series(tmp_path / "s", count=3)
@@ -306,6 +308,11 @@ IRREGULAR = {
 }
 
 
+# Its positions are rounded, and dcm2niix takes the first gap for all: 0.17 mm at the far end.
+ROUNDED_MM = {"ge_brain_pd_oblique": 0.2}
+
+
+@pytest.mark.filterwarnings("ignore:.*Rescale.* differs:napari_samri.errors.InputWarning")
 @pytest.mark.parametrize("name", REGULAR)
 def test_regular_real_series_are_what_dcm2niix_makes_of_them(shared_data, name):
     reference = json.loads((shared_data / "dicom_reference.json").read_text())
@@ -321,7 +328,22 @@ def test_regular_real_series_are_what_dcm2niix_makes_of_them(shared_data, name):
     theirs = corners_mm(np.array(expected["affine"]), expected["shape"])
     rounding_mm = 1e-4 * max(expected["shape"]) * 2  # of the reference's affine
     for corner in mine:
-        assert np.abs(theirs - corner).max(axis=1).min() < rounding_mm
+        apart_mm = np.abs(theirs - corner).max(axis=1).min()
+        assert apart_mm < rounding_mm + ROUNDED_MM.get(name, 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*Rescale.* differs:napari_samri.errors.InputWarning")
+@pytest.mark.parametrize("name", REGULAR)
+def test_the_ends_of_real_series_lie_where_their_headers_say(shared_data, name):
+    folder = shared_data / "dicom" / name
+    mine = corners_mm((volume := load_volume(folder)).affine, volume.spatial_shape)
+    headers = [dcmread(path, stop_before_pixels=True) for path in folder.iterdir()]
+    positions = np.array([h.ImagePositionPatient for h in headers], float) * (-1, -1, 1)
+    across = positions @ np.cross(
+        *np.reshape(headers[0].ImageOrientationPatient, (2, 3)) * (-1, -1, 1)
+    )
+    for position in positions[[across.argmin(), across.argmax()]]:
+        assert np.linalg.norm(mine - position, axis=1).min() < 2e-3
 
 
 def corners_mm(affine, shape):

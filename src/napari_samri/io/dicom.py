@@ -1,7 +1,9 @@
 """DICOM folders with one regular series of slices.
 
-Headers are scanned by pydicom, highdicom decides whether the slices form a regular stack, and
-dcm2niix, in a process of its own, turns the series into NIfTI, whose header carries the geometry.
+Headers are scanned by pydicom and must agree (`dicom_agreement`) and form a regular stack
+(`dicom_stack`). dcm2niix, in a process of its own, decodes the series into NIfTI. The grid is that
+of the headers: dcm2niix takes the first gap between slices for all of them, and where positions
+are rounded that adds up.
 """
 
 from __future__ import annotations
@@ -9,27 +11,40 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-import warnings
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_samri.errors import GeometryError, InputError
-from napari_samri.geometry import Volume
-from napari_samri.io.dicom_scan import SliceFile, has_dicom_magic, may_hold_dicom, scan_folder
+from napari_samri.geometry import Grid, Volume
+from napari_samri.io.dicom_agreement import check_agreement, check_sense, tell_of_inverted
+from napari_samri.io.dicom_scan import (
+    SliceFile,
+    has_dicom_magic,
+    may_hold_dicom,
+    scan_folder,
+    write_moved,
+)
+from napari_samri.io.dicom_stack import Stack, stack_of
 from napari_samri.io.nifti import NiftiReader
-from napari_samri.io.nifti_header import MAX_BYTES
+from napari_samri.io.nifti_header import MAX_BYTES, source_header
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from pydicom import Dataset
 
+    FloatArray = NDArray[np.float64]
+
 TIMEOUT_S = 600
-ORIENTATION_TOLERANCE = 1e-4
-# Of the shortest distance between voxels; scanners round positions, so stacks lean a little.
+# How far dcm2niix's grid may lie from the headers' at its near end, in the least spacing.
 CORNER_TOLERANCE = 0.5
+# Below this, dcm2niix's own numbers stay: they are the headers' within their rounding.
+SAME_MM = 1e-3
+# dcm2niix gives up on gaps that differ by much more; it then gets copies of even positions.
+GAP_TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -57,9 +72,13 @@ class DicomReader:
             raise InputError(message)
         files = _one_series(scan_folder(path), path)
         _check_slices(files, path)
-        _check_regular(files, path)
+        check_sense(files, path)
+        check_agreement(files, path)
+        stack = stack_of(files, path)
         _check_claim(files, path, max_voxels)
-        return _convert(files, path, max_voxels)
+        volume = _convert(stack, path, max_voxels)
+        tell_of_inverted(files, path)
+        return volume
 
 
 def _one_series(files: list[SliceFile], folder: Path) -> list[SliceFile]:
@@ -105,40 +124,6 @@ def _has_position(header: Dataset) -> bool:
     return bool(position) and bool(directions) and bool(header.get("PixelSpacing"))
 
 
-def _check_regular(files: list[SliceFile], folder: Path) -> None:
-    """Refuse stacks with missing, repeated, unevenly spaced, sheared or turned slices."""
-    from highdicom.spatial import get_series_volume_positions
-
-    headers: list[Any] = [file.header for file in files]
-    shapes = {(int(h.Rows), int(h.Columns)) for h in headers}
-    directions = np.array([h.ImageOrientationPatient for h in headers], float)
-    if len(shapes) > 1 or np.ptp(directions, axis=0).max() > ORIENTATION_TOLERANCE:
-        message = (
-            f"{folder}: the series mixes slices of different orientations or sizes (a "
-            "localizer?); expected parallel slices of one size."
-        )
-        raise GeometryError(message)
-    if len({tuple(h.ImagePositionPatient) for h in headers}) < len(headers):
-        message = (
-            f"{folder}: several files of the series lie at the same position (echoes, time "
-            "points or b-values in one series, or copies); expected one file per slice."
-        )
-        raise GeometryError(message)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pydicom's, of identifiers that break its rules
-            spacing, _ = get_series_volume_positions(headers, orientation_tol=ORIENTATION_TOLERANCE)
-    except (KeyError, ValueError) as error:
-        message = f"{folder}: the headers of the slices make no sense ({error})."
-        raise GeometryError(message) from error
-    if spacing is None:
-        message = (
-            f"{folder}: the slices are not evenly spaced along their normal (a slice is "
-            f"missing, or the stack is sheared); expected a regular stack of {len(files)}."
-        )
-        raise GeometryError(message)
-
-
 def _check_claim(files: list[SliceFile], folder: Path, max_voxels: int | None) -> None:
     """Refuse what claims to be huge before dcm2niix makes room for it."""
     header = files[0].header
@@ -152,49 +137,94 @@ def _check_claim(files: list[SliceFile], folder: Path, max_voxels: int | None) -
         raise InputError(message)
 
 
-def _convert(files: list[SliceFile], folder: Path, max_voxels: int | None) -> Volume:
-    """Turn a series into NIfTI by dcm2niix and read that."""
+def _convert(stack: Stack, folder: Path, max_voxels: int | None) -> Volume:
+    """Decode a series by dcm2niix, and put it on the grid that its headers say."""
     with tempfile.TemporaryDirectory(prefix="napari-samri-") as name:
         source, target = Path(name, "in"), Path(name, "out")
         source.mkdir()
         target.mkdir()
-        # Links, so that dcm2niix sees this series and nothing else that lies in the folder.
-        for number, file in enumerate(files):
-            _link(source / f"{number:06d}.dcm", file.path.resolve())
+        _gather(stack, source)
         _run_dcm2niix(source, target, folder)
         images = sorted(target.glob("*.nii"))
         if len(images) != 1:
             message = f"{folder}: dcm2niix made {len(images)} volumes of the series; expected one."
             raise InputError(message)
         volume = NiftiReader().read(images[0], max_voxels)
-    if volume.array.ndim != 3 or volume.grid.shape[2] != len(files):
+    count = len(stack.files)
+    if volume.array.ndim != 3 or volume.grid.shape[2] != count:
         message = (
             f"{folder}: dcm2niix made a volume of shape {volume.grid.shape} of "
-            f"{len(files)} slices; expected one slice per file."
+            f"{count} slices; expected one slice per file."
         )
         raise InputError(message)
-    _check_placed(volume, files, folder)
     # With "-x i", slices are stacked along the third axis, whichever way they lie.
-    grid = replace(volume.grid, path=folder, plane_axis=2)
+    grid = replace(_placed(volume.grid, stack, folder), path=folder, plane_axis=2)
     return Volume.from_stored(volume.to_stored(volume.array), grid)
 
 
-def _check_placed(volume: Volume, files: list[SliceFile], folder: Path) -> None:
-    """Refuse a volume whose end slices are not where the first and last headers say."""
-    ends = np.array(volume.grid.shape[:3]) - 1
-    corners = np.array(list(np.ndindex(2, 2, 2))) * ends
-    affine = volume.grid.affine
-    corners_mm = corners @ affine[:3, :3].T + affine[:3, 3]
-    positions_mm = np.array([f.header.ImagePositionPatient for f in files], float) * (-1, -1, 1)
-    across = positions_mm @ affine[:3, 2]
-    for position_mm in positions_mm[[across.argmin(), across.argmax()]]:
-        nearest_mm = np.linalg.norm(corners_mm - position_mm, axis=1).min()
-        if nearest_mm > CORNER_TOLERANCE * min(volume.spacing_mm):
-            message = (
-                f"{folder}: dcm2niix placed a slice {nearest_mm:.3g} mm from where its header "
-                "says; the series is not one that can be read safely."
-            )
-            raise GeometryError(message)
+def _gather(stack: Stack, target: Path) -> None:
+    """Put a series, and nothing else that lies in its folder, where dcm2niix looks for it."""
+    gaps = np.linalg.norm(np.diff(stack.positions_mm, axis=0), axis=1)
+    even = bool((np.abs(gaps - gaps.mean()) <= GAP_TOLERANCE * gaps.mean()).all())
+    for number, (file, place_mm) in enumerate(zip(stack.files, stack.places_mm, strict=True)):
+        path = target / f"{number:06d}.dcm"
+        if even:
+            _link(path, file.path.resolve())
+        else:
+            write_moved(file.path, place_mm.tolist(), path)
+
+
+def _placed(grid: Grid, stack: Stack, folder: Path) -> Grid:
+    """Return dcm2niix's grid with the affine that the headers say.
+
+    dcm2niix keeps the axes of a slice and may turn each round, which its affine tells.
+
+    Raises
+    ------
+    GeometryError
+        If it lies elsewhere, so that it is not known which voxel is which.
+    """
+    found = grid.affine
+    affine = stack.affine @ _turned(found, stack.affine, grid.spatial_shape)
+    apart = _corners_mm(affine, grid.spatial_shape) - _corners_mm(found, grid.spatial_shape)
+    apart_mm = np.linalg.norm(apart, axis=1)
+    if apart_mm.max() < SAME_MM:
+        return grid
+    # Only the gap may differ, by what rounding does to the first; the near end is right.
+    least = float(np.sqrt((affine[:3, :3] ** 2).sum(axis=0)).min())
+    gap, own = (float(np.linalg.norm(each[:3, 2])) for each in (affine, found))
+    if apart_mm.min() > CORNER_TOLERANCE * least or abs(gap - own) > CORNER_TOLERANCE * gap:
+        message = (
+            f"{folder}: dcm2niix placed the slices {apart_mm.min():.3g} to {apart_mm.max():.3g} mm "
+            "from where their headers say; the series is not one that can be read safely."
+        )
+        raise GeometryError(message)
+    return _with_affine(grid, affine)
+
+
+def _turned(found: FloatArray, headers: FloatArray, shape: tuple[int, int, int]) -> FloatArray:
+    """Return the matrix from indices as dcm2niix counts them to those of the headers."""
+    matrix = np.eye(4)
+    for axis, size in enumerate(shape):
+        if found[:3, axis] @ headers[:3, axis] < 0:
+            matrix[axis, axis], matrix[axis, 3] = -1, size - 1
+    return matrix
+
+
+def _corners_mm(affine: FloatArray, shape: tuple[int, int, int]) -> FloatArray:
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape) - 1)
+    moved: FloatArray = corners @ affine[:3, :3].T + affine[:3, 3]
+    return moved
+
+
+def _with_affine(grid: Grid, affine: FloatArray) -> Grid:
+    """Return a grid of another affine, in its header too, so that labels are saved on it."""
+    header = source_header(grid)
+    header.set_sform(affine, int(header["sform_code"]) or 1)
+    header.set_qform(affine, int(header["qform_code"]) or 1, strip_shears=True)
+    # As whoever reads the header finds it, in float32.
+    written = np.asarray(header.get_sform(), float)
+    return replace(grid, affine=written, header=header.binaryblock)
 
 
 def _link(link: Path, path: Path) -> None:
@@ -207,7 +237,8 @@ def _link(link: Path, path: Path) -> None:
 def _run_dcm2niix(source: Path, target: Path, folder: Path) -> None:
     import dcm2niix
 
-    command = [dcm2niix.bin, "-b", "n", "-z", "n", "-x", "i", "-f", "%s_%e"]
+    # "-g i": not by what somebody has once set as defaults, such as other grey values.
+    command = [dcm2niix.bin, "-g", "i", "-b", "n", "-z", "n", "-x", "i", "-f", "%s_%e"]
     command += ["-o", str(target), str(source)]
     try:
         done = subprocess.run(  # noqa: S603  # an argument list, and dcm2niix from its own wheel

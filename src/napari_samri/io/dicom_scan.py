@@ -7,10 +7,13 @@ import os
 import struct
 import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.errors import InputError
+from napari_samri.errors import InputError, StoreError
 from napari_samri.filenames import DICOM_SUFFIXES, has_suffix
+from napari_samri.io.dicom_agreement import TAGS
+from napari_samri.io.dicom_leftovers import check_left_over
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,16 +26,7 @@ _INTEGERS = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel")
 _VECTORS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 _REQUIRED = ("Columns", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
-_TAGS = [
-    *_IDENTIFIERS,
-    "SeriesNumber",
-    "SpacingBetweenSlices",
-    "SliceThickness",
-    "ImageType",
-    "DirectoryRecordSequence",
-    *_INTEGERS,
-    *_VECTORS,
-]
+_TAGS = [*_IDENTIFIERS, "SeriesNumber", "DirectoryRecordSequence", *_INTEGERS, *_VECTORS, *TAGS]
 # What pydicom raises for damaged files, as found by changing bytes at random.
 _DAMAGES = (
     ArithmeticError,
@@ -95,34 +89,46 @@ def scan_folder(folder: Path) -> list[SliceFile]:
     """Read the headers of all DICOM images directly in a folder.
 
     Other files, and DICOM files without an image, such as reports, are passed over; hidden
-    ones too.
+    ones too. What may have been a slice before it was damaged is not.
 
     Raises
     ------
     InputError
         If the folder holds no image, or a damaged one: without it the volume would be short.
     """
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        message = f"{folder}: the folder cannot be read ({error.strerror or error})."
-        raise InputError(message) from error
-    files = []
-    for path in paths:
-        if path.name.startswith(".") or not _is_dicom(path):
+    files, left_over = [], []
+    for path in _listed(folder):
+        if not _is_dicom(path):
+            left_over.append(path)
             continue
         header = _read_header(path)
         if "Rows" in header:
             files.append(SliceFile(path, header))
         elif _is_image(header):
             raise InputError(_damaged(path, "it holds no picture"))
+    check_left_over(left_over, [file.path for file in files])
     if not files:
         message = f"{folder}: the folder holds no DICOM images; expected one series."
         raise InputError(message)
     return files
 
 
+def _listed(folder: Path) -> list[Path]:
+    """Return what is no folder in a folder, sorted, without hidden files."""
+    try:
+        return sorted(
+            path for path in folder.iterdir() if path.name[0] != "." and not path.is_dir()
+        )
+    except OSError as error:
+        message = f"{folder}: the folder cannot be read ({error.strerror or error})."
+        raise InputError(message) from error
+
+
 def _is_dicom(path: Path) -> bool:
+    if not path.is_file():  # a link to nothing; a pipe, for one, would be waited for
+        if has_suffix(path, DICOM_SUFFIXES):
+            raise InputError(_damaged(path, "there is no such file behind its name"))
+        return False
     try:
         with path.open("rb") as file:
             found = has_dicom_magic(file.read(_MAGIC_OFFSET + len(_MAGIC)))
@@ -168,6 +174,36 @@ def _check_values(header: Dataset) -> None:
     if "Rows" in header and missing:
         message = f"it has no {' and no '.join(missing)}"
         raise ValueError(message)
+
+
+def write_moved(path: Path, position_mm: list[float], target: Path) -> None:
+    """Write a copy of a slice that says that it lies elsewhere, in LPS+ mm.
+
+    Raises
+    ------
+    InputError
+        If the slice is damaged.
+    StoreError
+        If the copy cannot be written.
+    """
+    from pydicom import dcmread
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = dcmread(path)
+            # At most 16 characters, as decimal strings are.
+            image.ImagePositionPatient = [f"{value:.9g}" for value in position_mm]
+            content = BytesIO()
+            image.save_as(content)
+    except (*_DAMAGES, BytesLengthException, InvalidDicomError) as error:
+        raise InputError(_damaged(path, "its header is damaged")) from error
+    try:
+        target.write_bytes(content.getvalue())
+    except OSError as error:
+        message = f"{target}: cannot be written ({error.strerror or error})."
+        raise StoreError(message) from error
 
 
 def _is_image(header: Dataset) -> bool:
