@@ -267,6 +267,27 @@ def test_numbers_of_small_data() -> None:
     assert (few["batch"], few["quota"]) == (10, None)
     assert few["learning_rate"] > many["learning_rate"]
     assert few["patience"] > 0
+    assert (few["rate_decay"], many["rate_decay"]) == (1, 1)
+    assert suggested_numbers(facts, few=False, objective="simple")["rate_decay"] == 0.9
+
+
+def test_one_volume_is_small_data() -> None:
+    facts = Facts(train=553, validation=130, people=1, by_slices=True)
+    assert facts.few
+    numbers = suggested_numbers(facts, few=facts.few)
+    assert numbers["batch"] * 10 < facts.train, "an epoch is many steps"
+    assert numbers["learning_rate"] == 1e-4
+
+
+def test_a_run_is_ended_that_does_not_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    job = Job(tmp_path, "Fine-tuning", details={"out": str(tmp_path)})
+    monkeypatch.setattr(Job, "end_overdue", lambda _, grace: asked.append(grace))
+    follow = TuningRun([job]).follow(lambda: len(asked) > 2)
+    monkeypatch.setattr("napari_samri._napari.embed_run.time.sleep", lambda _: None)
+    monkeypatch.setattr(Job, "running", True)
+    list(follow)
+    assert asked == [20.0] * 3
 
 
 # Runs
@@ -280,10 +301,13 @@ def test_a_tally_tells_of_epochs(tmp_path: Path) -> None:
         (Started(what="slices", total=8), "Embedding: 0 of 8 slices"),
         (Started(what="masks", total=40), "Epoch 1 of 4"),
         (Progressed(done=10, total=40, seconds_left=30, what="masks"), "Epoch 2 of 4, 30 s left"),
-        (Measured(at=1, values={"loss": 1, "validation": 0.5}), "Dice 0.500"),
+        (Measured(at=0, values={"validation": 0.25}), "Dice 0.250 before training"),
+        (Measured(at=1, values={"loss": 1}), "Dice 0.250 before training"),
+        (Measured(at=2, values={"loss": 1, "validation": 0.5}), "Dice 0.500"),
     ):
         tally.take(0, event)
         assert text in tally.status.text
+    assert "before" not in tally.status.text
     assert not tally.status.problems
     tally.take(0, Noted(text="memory ran out: 4 masks at once from now on"))
     assert "Epoch 2 of 4" in tally.status.text

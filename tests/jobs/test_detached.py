@@ -115,6 +115,27 @@ def test_stop(start: Callable[..., Job]) -> None:
     until(lambda: not job.running)
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_job_that_does_not_answer_is_ended(start: Callable[..., Job], own: bool) -> None:
+    job = start("deaf")
+    first(job, Noted)
+    process = None if own else forget_process(job)
+    job.end_overdue(0)
+    assert job.running, "nobody has asked it to stop"
+    job.cancel()
+    job.end_overdue(600)
+    assert job.running, "it still has time to answer"
+    os.utime(job.folder / "STOP", (0, 0))
+    job.end_overdue(600)
+    if process is not None:
+        process.wait()
+    last = events(job)[-1]
+    assert isinstance(last, Stopped)
+    assert "is kept" in last.text
+    until(lambda: not job.running)
+    job.end_overdue(0)  # its number may be another process's by now
+
+
 def test_a_job_of_another_window_is_found_and_stopped(start: Callable[..., Job]) -> None:
     job = start("count")
     process = forget_process(job)

@@ -31,6 +31,9 @@ def work(what: str, reporter: Reporter) -> None:
             raise Cancelled
         case "say nothing":
             print("last words", file=sys.stderr)  # noqa: T201
+        case "deaf":
+            reporter.tell(Noted(text="busy"))
+            time.sleep(600)
         case "die":
             reporter.tell(Noted(text="before"))
             os._exit(9)

@@ -18,14 +18,24 @@ from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.datasets import read_manifest, write_manifest
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError, ModelError, StoreError
-from napari_samri.jobs.events import Finished, Measured, Noted, Progressed, Started, Stopped
+from napari_samri.jobs.events import (
+    Finished,
+    Measured,
+    Noted,
+    Progressed,
+    Started,
+    Stopped,
+    never,
+)
 from napari_samri.segment.loading import load_model
 from napari_samri.training import TrainConfig, fit
 from napari_samri.training.curves import read_curves
 from napari_samri.training.decoder import PromptedDecoder
+from napari_samri.training.loop import make_run
 from napari_samri.training.objective import MEDICOSAM, MEDSAM, SAMRI_BOX
 from napari_samri.training.optimise import Optimiser, decays
 from napari_samri.training.preview import read_preview
+from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.ranks import Ranks
 from tests.batch.making import make_data
 
@@ -130,6 +140,50 @@ def test_stopped_and_gone_on_with(bank: Path, tmp_path: Path) -> None:
     assert_same(weights(tmp_path / "whole"), weights(tmp_path / "parts"), 0)
     again = list(fit(replace(config, epochs=2)))
     assert not any(isinstance(event, Progressed) for event in again)
+
+
+def test_stopped_in_the_middle_of_a_step(
+    bank: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step may be a thousand masks: it is left at once, and begun anew."""
+    whole = config_of(bank, tmp_path / "whole", batch=28, micro_batch=4, epochs=1)
+    list(fit(whole))
+    pieces, most = [], [2]
+    real = Optimiser.add
+
+    def counted(self: Optimiser, *args: Any) -> None:
+        pieces.append(None)
+        real(self, *args)
+
+    monkeypatch.setattr(Optimiser, "add", counted)
+    config = replace(whole, out=tmp_path / "parts")
+    events = list(fit(config, lambda: len(pieces) >= most[0]))
+    assert len(pieces) == 2
+    assert not any(isinstance(event, Progressed) for event in events)
+    assert isinstance(events[-1], Stopped)
+    most[0] = 10**6
+    assert isinstance(list(fit(config))[-1], Finished)
+    assert_same(weights(tmp_path / "whole"), weights(config.out), 0)
+
+
+def test_stopped_between_the_rounds_of_a_piece(bank: Path, tmp_path: Path) -> None:
+    looks: list[None] = []
+    run = make_run(config_of(bank, tmp_path, objective=MEDICOSAM), Ranks(), "cpu", never)
+    before = {name: value.clone() for name, value in run.optimiser.parameters.items()}
+
+    def cancel() -> bool:
+        looks.append(None)
+        return len(looks) >= 3
+
+    piece = run.plan.batches(0)[0][:1]
+    numbers = run.plan.numbers(0, numbers_needed(8))
+    samples = run.source.to_samples(run.source.read(piece), numbers)
+    sums = run.optimiser.begin()
+    run.optimiser.add(sums, samples, piece, cancel)
+    assert len(looks) == 3, "nine rounds would look nine times"
+    assert run.optimiser.finish(sums) == (0, True, False)
+    for name, value in run.optimiser.parameters.items():
+        assert torch.equal(value, before[name]), "no step is taken of a part of a batch"
 
 
 def test_stopped_while_it_validates(

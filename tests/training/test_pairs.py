@@ -10,8 +10,11 @@ import pytest
 import torch
 
 from napari_samri.batch import EmbedConfig, embed_bank
+from napari_samri.cli.tuning import estimate_run
 from napari_samri.datasets.rules import SPLITS
 from napari_samri.embeddings.bank import Bank
+from napari_samri.errors import Cancelled
+from napari_samri.jobs.events import Stopped, is_last
 from napari_samri.sam.family import FAMILIES, MEDSAM
 from napari_samri.training import TrainConfig
 from napari_samri.training.estimate import Counts, estimate
@@ -184,3 +187,11 @@ def test_an_estimate_grows_with_the_work_and_trains_nothing(
     assert few.memory_bytes is None or few.memory_bytes > 100e6
     assert few.device_bytes is None
     assert not config.out.exists()
+
+
+def test_an_estimate_stops_when_asked(one_person: Path, tmp_path: Path) -> None:
+    config = TrainConfig(bank=one_person, out=tmp_path / "run", objective=SAMRI_BOX, device="cpu")
+    with pytest.raises(Cancelled):
+        estimate(config, cancel=lambda: True)
+    [end] = [e for e in estimate_run(config, None, lambda: True) if is_last(e)]
+    assert isinstance(end, Stopped)

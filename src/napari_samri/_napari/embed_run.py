@@ -69,6 +69,9 @@ class Run:
         At least one.
     """
 
+    # How long after it was asked to stop a process is ended; None: never.
+    grace_seconds: float | None = None
+
     def __init__(self, jobs: Sequence[Job]) -> None:
         self.jobs = tuple(jobs)
 
@@ -135,6 +138,9 @@ class Run:
             yield tally.status if events else None
             if all(watch.ended for watch in watches):
                 return
+            if self.grace_seconds is not None:
+                for job in self.jobs:
+                    job.end_overdue(self.grace_seconds)
             time.sleep(POLL_SECONDS)
 
 

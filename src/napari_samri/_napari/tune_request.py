@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from napari_samri.jobs.events import Cancel, Progressed
 
-FEW_MASKS = 200
+# SAMRI shows 5,000 masks of each data set in an epoch, in batches of 1,024: with fewer, most of
+# them would come again and again within few and rough steps.
+FEW_MASKS = 5000
 LAYERS, MANIFEST = "layers", "manifest.json"
 # Somebody who draws labels on one scan wants to train on them.
 _ALL_FOR_TRAINING = Rules(train=1, validation=0, test=0)
@@ -48,10 +50,12 @@ class TuneRequest:
     model, device, objective : str
     epochs, batch : int
     quota : int or None
-    learning_rate : float
+    learning_rate, rate_decay : float
     patience : int
     split_slices : bool
         Validate on slices if there are no people for it.
+    components : bool
+        Whether each piece of a label is an object of its own.
     only_estimate : bool
     """
 
@@ -64,8 +68,10 @@ class TuneRequest:
     batch: int = 32
     quota: int | None = None
     learning_rate: float = 1e-4
+    rate_decay: float = 1.0
     patience: int = 15
     split_slices: bool = True
+    components: bool = False
     only_estimate: bool = False
 
     @property
@@ -82,6 +88,7 @@ class TuneRequest:
             "batch": self.batch,
             "quota": self.quota or 0,
             "learning-rate": self.learning_rate,
+            "rate-decay": self.rate_decay,
             "patience": self.patience,
         }
         return [
@@ -89,6 +96,7 @@ class TuneRequest:
             *("--device", self.device, "--objective", self.objective),
             *(word for name, value in numbers.items() for word in (f"--{name}", str(value))),
             *(("--split-slices",) if self.split_slices else ()),
+            *(("--components",) if self.components else ()),
             *(("--estimate",) if self.only_estimate else ()),
         ]
 
@@ -206,14 +214,16 @@ def suggested_run(source: Path | LayerPair, unfinished: Path | None = None) -> P
     return path
 
 
-def suggested_numbers(facts: Facts | None, *, few: bool) -> dict[str, Any]:
+def suggested_numbers(
+    facts: Facts | None, *, few: bool, objective: str = "samri-bp"
+) -> dict[str, Any]:
     """Return what a run begins with, on few masks or on many: epochs, batch, and so on."""
     from napari_samri.training.config import TrainConfig, small_data
 
-    config = TrainConfig(bank=Path(), out=Path(), objective=find_objective("samri-bp"))
+    config = TrainConfig(bank=Path(), out=Path(), objective=find_objective(objective))
     if few:
         config = small_data(config, facts.train if facts else FEW_MASKS)
-    names = ("epochs", "batch", "quota", "learning_rate", "patience")
+    names = ("epochs", "batch", "quota", "learning_rate", "rate_decay", "patience")
     return {name: getattr(config, name) for name in names}
 
 

@@ -47,7 +47,13 @@ class TuneStatus(Status):
 
 
 class TuningRun(Run):
-    """One job that trains, or estimates."""
+    """One job that trains, or estimates.
+
+    It looks whether it shall stop between pieces of a step, which take a second or a few. What
+    does not answer, such as a step on a machine out of memory, is ended: the state was saved.
+    """
+
+    grace_seconds = 20.0
 
     @property
     def out(self) -> Path:
@@ -87,6 +93,7 @@ class TuneTally(Tally):
         super().__init__(run)
         self._run = run
         self._dice: float | None = None
+        self._tuned = False
         self._extra: dict[str, Any] = {}
         self._preview: tuple[int, Preview | None] = (0, None)
 
@@ -98,6 +105,7 @@ class TuneTally(Tally):
         if isinstance(event, Measured):
             dice = [value for name, value in event.values.items() if name != LOSS]
             self._dice = dice[0] if dice else self._dice
+            self._tuned = self._tuned or (bool(dice) and event.at > 0)
         if isinstance(event, Measured) or is_last(event):
             self._look()
 
@@ -119,7 +127,9 @@ class TuneTally(Tally):
             return f"Embedding: {done:,} of {total:,} slices{ending}"
         epochs = self._run.epochs
         text = f"Epoch {min(epochs, 1 + done * epochs // total)} of {epochs}{ending}"
-        return text if self._dice is None else f"{text}; Dice {self._dice:.3f}"
+        if self._dice is None:
+            return text
+        return f"{text}; Dice {self._dice:.3f}{'' if self._tuned else ' before training'}"
 
     @property
     def _trains(self) -> bool:

@@ -34,7 +34,7 @@ class TuningJob(Background):
     """At most one run that trains, or estimates."""
 
     busy_text = "something is being trained already; wait for it, or cancel it."
-    stopping_text = "Stopping after the step under way; the best so far is kept"
+    stopping_text = "Stopping; the best so far is kept"
 
     @property
     def best(self) -> Path | None:

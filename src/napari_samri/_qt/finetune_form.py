@@ -36,6 +36,7 @@ class Choices:
     labels: Labels | None
     out: Path | None
     objective: str
+    components: bool
     device: str
     numbers: dict[str, Any]
 
@@ -59,6 +60,9 @@ class FinetuneForm(JobForm):
         self.objective = ComboBox(
             label="Objective", choices=list(OBJECTIVES), value="simple", tooltip=_OBJECTIVE_TIP
         )
+        self.components = CheckBox(
+            label="", text="Each piece by itself", value=False, tooltip=_COMPONENTS_TIP
+        )
         self.small = CheckBox(label="", text="Small data", value=True, tooltip=_SMALL_TIP)
         self.epochs = SpinBox(label="Epochs", min=1, max=MOST, tooltip=_EPOCHS_TIP)
         self.batch = SpinBox(label="Batch", min=1, max=MOST, tooltip=_BATCH_TIP)
@@ -66,7 +70,8 @@ class FinetuneForm(JobForm):
         self.patience = SpinBox(label="Patience", min=0, max=MOST, tooltip=_PATIENCE_TIP)
         sources = [self.source, self.bank, self.image, self.labels]
         numbers = [self.small, self.epochs, self.batch, self.rate, self.patience]
-        rows = [*sources, self.out, self.objective, *numbers, self.device, self.keep]
+        how = [self.objective, self.components, *numbers, self.device, self.keep]
+        rows = [*sources, self.out, *how]
         self.finish(rows, sources)
         self.facts = wrapped()
         self.layout().addWidget(self.facts, len(rows), 0, 1, 2)
@@ -74,6 +79,7 @@ class FinetuneForm(JobForm):
         self._filled: dict[str, Any] = {}
         self.source.changed.connect(self._show_source)
         self.small.changed.connect(lambda *_: self._fill())
+        self.objective.changed.connect(lambda *_: self._fill(spare_typed=True))
         self._show_source()
         self._fill()
         self.show_facts(None)
@@ -94,6 +100,7 @@ class FinetuneForm(JobForm):
             labels=self.labels.value,
             out=chosen_path(self.out),
             objective=self.objective.value,
+            components=self.components.value,
             device=self.device.value,
             numbers={
                 "epochs": self.epochs.value,
@@ -101,6 +108,7 @@ class FinetuneForm(JobForm):
                 "learning_rate": _number(self.rate.value),
                 "patience": self.patience.value,
                 "quota": self._quota,
+                "rate_decay": self._rate_decay,
             },
         )
 
@@ -116,8 +124,10 @@ class FinetuneForm(JobForm):
 
     def _fill(self, *, spare_typed: bool = False) -> None:
         """Fill in the numbers of small or of large data; those that were typed may stay."""
-        numbers = suggested_numbers(self._facts, few=self.small.value)
-        self._quota = numbers["quota"]
+        numbers = suggested_numbers(
+            self._facts, few=self.small.value, objective=self.objective.value
+        )
+        self._quota, self._rate_decay = numbers["quota"], numbers["rate_decay"]
         numbers["learning_rate"] = f"{numbers['learning_rate']:g}"
         rows: dict[str, Any] = {
             "epochs": self.epochs,
@@ -153,14 +163,19 @@ _OUT_TIP = (
     "cancelled goes on from"
 )
 _OBJECTIVE_TIP = (
-    "simple: a tight box or a point, and the quality estimate too; the usual choice for few "
-    "labels. samri-box: one box per object, moved by up to 5 pixels of 256, too far for small "
-    "objects. samri-bp: such a box and a point (SAMRI's method, for large data). medsam: such a "
-    "box, as MedSAM was tuned. medicosam: boxes or points, then eight corrections by clicks, and "
-    "the quality estimate; about nine times slower. Choose it if you correct masks by clicks"
+    "simple: a box or a point, and the quality estimate too; the usual choice for few labels. "
+    "samri-box: one box per object, where it is long moved by up to 5 pixels of 256. samri-bp: "
+    "such a box and a point (SAMRI's method, for large data). medsam: a box up to 20 pixels of 256 "
+    "too large on each side, as MedSAM was tuned. medicosam: boxes or points, then eight "
+    "corrections by clicks, and the quality estimate; about nine times slower. Choose it if you "
+    "correct masks by clicks"
+)
+_COMPONENTS_TIP = (
+    "On: each connected piece of a label on a slice is an object with a box of its own, such as "
+    "lesions of one kind. Off: one box goes around all pieces of a label"
 )
 _SMALL_TIP = (
-    f"Numbers for few labels, chosen by itself below {FEW_MASKS} masks: many short epochs, a "
+    f"Numbers for few labels, chosen by itself below {FEW_MASKS:,} masks: many short epochs, a "
     "higher learning rate, and an end when validation gets no better"
 )
 _EPOCHS_TIP = (
@@ -174,6 +189,6 @@ _RATE_TIP = (
 )
 _PATIENCE_TIP = "Stop after so many epochs without a better validation; 0: never"
 _KEEP_TIP = (
-    "On: it goes on without the window, and this widget finds it again. Off: it stops after the "
-    "step under way. The best so far is kept either way, and Fine-tune goes on from there"
+    "On: it goes on without the window, and this widget finds it again. Off: it stops. The best so "
+    "far is kept either way, and Fine-tune goes on from there"
 )

@@ -24,7 +24,7 @@ class FinetuneProgress(JobProgress):
             "Estimate", "Measure a few steps: how long it will take, and how much memory"
         )
         self.train = button("Fine-tune", "Train; goes on with a run that was cancelled")
-        self.cancel = button("Cancel", "Stop after the step under way; the best so far is kept")
+        self.cancel = button("Cancel", "Stop within seconds; the best so far is kept")
         super().__init__((self.train, self.estimate, self.cancel))
         self.estimate.clicked.connect(self.estimate_clicked)
         self.train.clicked.connect(self.train_clicked)

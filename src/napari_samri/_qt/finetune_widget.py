@@ -142,6 +142,7 @@ class FinetuneWidget(JobWidget):
             model=self.model,
             device=choices.device,
             objective=choices.objective,
+            components=choices.components,
             only_estimate=only_estimate,
             **choices.numbers,
         )

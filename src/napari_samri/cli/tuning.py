@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_samri.errors import InputError
+from napari_samri.errors import Cancelled, InputError
 from napari_samri.jobs.durations import duration
 from napari_samri.jobs.events import Finished, Noted, Stopped, never
 
@@ -89,14 +89,14 @@ def estimate_run(
     from napari_samri.training.estimate import estimate
 
     yield Noted(text="measuring a few steps")
-    if manifest is None:
-        found, embedding = estimate(config), 0.0
-    else:
-        sampled = _of_sample(config, manifest, cancel)
-        if sampled is None:
-            yield Stopped(text="stopped; nothing was estimated, and nothing is kept")
-            return
-        found, embedding = sampled
+    try:
+        if manifest is None:
+            found, embedding = estimate(config, cancel=cancel), 0.0
+        else:
+            found, embedding = _of_sample(config, manifest, cancel)
+    except Cancelled as error:
+        yield Stopped(text=str(error))
+        return
     seconds = found.seconds + embedding
     text = f"about {duration(seconds)} for {config.epochs} epochs of {found.masks:,} masks"
     if embedding:
@@ -133,7 +133,7 @@ def _objects(entry: SliceEntry, config: TrainConfig) -> int:
     return sum(max(1, r.components) if config.components else 1 for r in large)
 
 
-def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimate, float] | None:
+def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimate, float]:
     """Embed a few slices into a bank of their own, and estimate for all from that."""
     from napari_samri.batch import embed_bank
     from napari_samri.datasets import read_manifest, write_manifest
@@ -147,9 +147,10 @@ def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimat
         embedding = _embedding(folder / "sample.json", folder / BANK, config)
         *_, end = embed_bank(embedding, cancel)
         if not isinstance(end, Finished):
-            return None
+            message = "stopped; nothing was estimated, and nothing is kept"
+            raise Cancelled(message)
         done = end.details
-        found = estimate(replace(config, bank=folder / BANK, split_slices=False), counts)
+        found = estimate(replace(config, bank=folder / BANK, split_slices=False), counts, cancel)
     return found, done["encoding_seconds"] / done["slices"] * manifest.rows
 
 

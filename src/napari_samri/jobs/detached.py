@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from uuid import uuid4
 
 from napari_samri.errors import StoreError
 from napari_samri.jobs.child import CHILD_NICENESS, SETTINGS
-from napari_samri.jobs.events import Failed, is_last, never
+from napari_samri.jobs.events import Failed, Stopped, is_last, never
 from napari_samri.jobs.folders import jobs_dir
 from napari_samri.jobs.job_folder import (
     EVENTS,
@@ -29,6 +30,8 @@ from napari_samri.jobs.job_folder import (
     is_locked,
     last_change,
     last_words,
+    process_of,
+    seconds_since_asked,
 )
 from napari_samri.jobs.reporting import Reporter, reporting
 
@@ -46,6 +49,7 @@ POLL_SECONDS = 0.1
 # Until it holds its lock, a job of another window cannot be told from one that died.
 _STARTING_SECONDS = 60.0
 _KEEP_SECONDS = 7 * 24 * 3600.0
+_ENDED = "Stopped, by ending its process. What it had saved is kept, and can be gone on from."
 # Of this process: it has to hear of their end, or they stay behind as zombies.
 _own: dict[Path, subprocess.Popen[bytes]] = {}
 
@@ -94,6 +98,21 @@ class Job:
         except OSError as error:
             message = f"{self.folder}: the job cannot be stopped ({error.strerror or error})."
             raise StoreError(message) from error
+
+    def end_overdue(self, grace_seconds: float) -> None:
+        """Kill its process if it was asked to stop longer ago than that and still runs.
+
+        What it has saved is whole: files appear whole or not at all.
+        """
+        asked = seconds_since_asked(self.folder)
+        if asked is None or asked <= grace_seconds:
+            return
+        process = _own.get(self.folder)
+        if process is not None:
+            process.kill()
+        elif (pid := process_of(self.folder)) is not None:
+            with suppress(OSError):  # it has ended meanwhile
+                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def events(self, stop: Cancel = never) -> Iterator[Event | None]:
         """Yield all its events from the first to the last, as they come.
@@ -150,7 +169,8 @@ class Watch:
                 return events
         if not running:
             self.ended = True
-            events.append(Failed(text=self._obituary()))
+            asked = seconds_since_asked(self._job.folder) is not None
+            events.append(Stopped(text=_ENDED) if asked else Failed(text=self._obituary()))
         return events
 
     def _obituary(self) -> str:

@@ -2,13 +2,14 @@
 
 ``job.json`` says what it is, ``events.jsonl`` what it has told so far, ``log.txt`` what it wrote to
 stderr. ``running.lock`` is locked while it lives, which no crash can fake, and a file ``STOP`` asks
-it to end.
+it to end; ``pid`` is the number of its process, for the case that it does not.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EVENTS, LOCK, STOP, LOG, JOB = "events.jsonl", "running.lock", "STOP", "log.txt", "job.json"
+PID = "pid"
 _TAIL_BYTES = 2000
 
 
@@ -66,6 +68,22 @@ def is_locked(folder: Path) -> bool:
         return False
     lock.release()
     return False
+
+
+def process_of(folder: Path) -> int | None:
+    """Return the number of a job's process, or None if it does not live or has not told."""
+    if not is_locked(folder):
+        return None  # its number may be another's by now
+    with suppress(OSError, ValueError):
+        return int((folder / PID).read_text())
+    return None
+
+
+def seconds_since_asked(folder: Path) -> float | None:
+    """Return how long ago a job was asked to stop, or None if it was not."""
+    with suppress(OSError):
+        return max(0.0, time.time() - (folder / STOP).stat().st_mtime)
+    return None
 
 
 def last_change(folder: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from napari_samri.errors import Cancelled, SamriError, StoreError
 from napari_samri.jobs.events import Failed, Stopped, event_to_line, is_last
-from napari_samri.jobs.job_folder import EVENTS, LOCK, STOP
+from napari_samri.jobs.job_folder import EVENTS, LOCK, PID, STOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,7 @@ def reporting(folder: Path) -> Iterator[Reporter]:
     try:
         # Without a buffer: each event is there at once, and a full disk fails where it is told.
         with (folder / EVENTS).open("ab", buffering=0) as file:
+            (folder / PID).write_text(str(os.getpid()))
             reporter = Reporter(folder, file)
             with _telling_errors(reporter):
                 yield reporter

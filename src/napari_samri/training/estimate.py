@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_samri.errors import Cancelled
 from napari_samri.jobs.events import never
 from napari_samri.sam.device import resolve_device
 from napari_samri.training.loop import make_run
@@ -21,6 +22,7 @@ from napari_samri.training.ranks import Ranks
 from napari_samri.training.validate import ValidationSet
 
 if TYPE_CHECKING:
+    from napari_samri.jobs.events import Cancel
     from napari_samri.training.config import TrainConfig
     from napari_samri.training.run import Run
 
@@ -62,7 +64,7 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(config: TrainConfig, counts: Counts | None = None) -> Estimate:
+def estimate(config: TrainConfig, counts: Counts | None = None, cancel: Cancel = never) -> Estimate:
     """Take a few steps of a run, and throw them away.
 
     Parameters
@@ -71,16 +73,20 @@ def estimate(config: TrainConfig, counts: Counts | None = None) -> Estimate:
         Its folder is left alone.
     counts : Counts, optional
         Of the training set that is meant, if the bank is only a sample of it.
+    cancel : callable
+        Tells whether to stop.
 
     Raises
     ------
+    Cancelled
+        If `cancel` says so.
     InputError, ModelError
         If the run could not begin.
     """
     device = str(resolve_device(config.device))
     with tempfile.TemporaryDirectory() as folder:
         probe = replace(config, out=Path(folder))
-        run = make_run(probe, Ranks(), device, never)
+        run = make_run(probe, Ranks(), device, cancel)
         known = counts or Counts(
             train=len(run.plan.row), validation=sum(v.masks for v in run.validation.values())
         )
@@ -107,7 +113,8 @@ def _seconds_per_mask(run: Run) -> float:
         sums = run.optimiser.begin()
         samples = run.source.to_samples(run.source.read(piece), numbers)
         if samples is not None:
-            run.optimiser.add(sums, samples, piece)
+            run.optimiser.add(sums, samples, piece, run.cancel)
+        _go_on(run)
         run.optimiser.finish(sums)
         if number == 1:
             seconds, masks = 0.0, 0
@@ -128,7 +135,14 @@ def _seconds_per_answer(run: Run) -> float:
     only = replace(run, validation={"validation": ValidationSet(groups, masks)})
     begin = time.perf_counter()
     only.validated()
+    _go_on(run)
     return (time.perf_counter() - begin) / masks
+
+
+def _go_on(run: Run) -> None:
+    if run.cancel():
+        message = "stopped; nothing was estimated, and nothing is kept"
+        raise Cancelled(message)
 
 
 def _peak_memory() -> int | None:

@@ -238,7 +238,8 @@ def _show(run: Run) -> None:
     run.shown = time.monotonic()
     if run.ranks.first:
         save_picture(run.config.out)
-        save_preview(run)
+        if not run.stopping:  # whoever has asked to stop does not wait for it
+            save_preview(run)
 
 
 def _best(run: Run) -> str:

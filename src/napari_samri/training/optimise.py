@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_samri.errors import ModelError
+from napari_samri.jobs.events import never
 from napari_samri.sam.products import fast_products
 from napari_samri.training.step import rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_samri.jobs.events import Cancel
     from napari_samri.training.config import TrainConfig
     from napari_samri.training.decoder import PromptedDecoder
     from napari_samri.training.plan import Group
@@ -31,6 +33,7 @@ class StepSums:
     loss: float = 0.0
     masks: int = 0
     bad_row: int = -1
+    left: bool = False  # whether somebody has asked to stop in the middle of it
 
 
 class Optimiser:
@@ -79,22 +82,29 @@ class Optimiser:
         return StepSums()
 
     @fast_products()
-    def add(self, sums: StepSums, samples: Samples, groups: list[Group]) -> None:
-        """Add the gradients of a piece of the batch."""
+    def add(
+        self, sums: StepSums, samples: Samples, groups: list[Group], cancel: Cancel = never
+    ) -> None:
+        """Add the gradients of a piece of the batch, unless it is left on the way."""
         for loss in rounds(self.decoder, samples, self._objective):
             whole = loss.sum()
             if not torch.isfinite(whole):
                 bad = samples.image[~torch.isfinite(loss)]
                 sums.bad_row = groups[int(bad[0])].row if len(bad) else groups[0].row
                 break
+            sums.left = sums.left or cancel()
+            if sums.left:
+                return
             whole.backward()
             sums.loss += float(whole.detach())
         sums.masks += len(samples.image)
 
     def finish(
         self, sums: StepSums, *, stop: bool = False, name_of: Callable[[int], str] = str
-    ) -> tuple[float, bool]:
-        """Take the step of a batch; return its mean loss, and whether any rank wants to stop.
+    ) -> tuple[float, bool, bool]:
+        """Take the step of a batch; tell its mean loss, and whether any rank wants to stop.
+
+        No rank takes the step of a batch that any has left.
 
         Parameters
         ----------
@@ -104,13 +114,19 @@ class Optimiser:
         name_of : callable
             Returns what people call a row of the bank.
 
+        Returns
+        -------
+        loss : float
+        stop : bool
+        taken : bool
+
         Raises
         ------
         ModelError
             On all ranks, if the loss of any was not finite; no step is taken then.
         """
-        own = [sums.loss, float(sums.masks), float(sums.bad_row >= 0), float(stop)]
-        loss, masks, bad, stopping = self._ranks.sum_numbers(own)
+        own = [sums.loss, float(sums.masks), sums.bad_row >= 0, stop or sums.left, sums.left]
+        loss, masks, bad, stopping, left = self._ranks.sum_numbers([float(n) for n in own])
         if bad:
             where = f"on {name_of(sums.bad_row)}" if sums.bad_row >= 0 else "on another rank"
             message = (
@@ -118,13 +134,15 @@ class Optimiser:
                 "checkpoint is kept. Look at that slice and its labels, or lower the learning rate."
             )
             raise ModelError(message)
+        if left:
+            return 0.0, True, False
         if masks:
             self._ranks.sum_gradients(list(self.parameters.values()))
             for parameter in self.parameters.values():
                 if parameter.grad is not None:
                     parameter.grad /= masks
             self.adam.step()
-        return loss / max(1.0, masks), bool(stopping)
+        return loss / max(1.0, masks), bool(stopping), True
 
 
 def decays(name: str, parameter: torch.nn.Parameter) -> bool:

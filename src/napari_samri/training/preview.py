@@ -64,15 +64,19 @@ def read_preview(out: Path) -> Preview | None:
 def save_preview(run: Run) -> None:
     """Write what the decoder of a run makes of a few slices now: of validation, if there is any.
 
+    Nothing is written if somebody asks to stop meanwhile.
+
     Raises
     ------
     StoreError
         If the disk refuses; the preview before is still there.
     """
     chosen = _chosen(run)
-    pictures = [
-        run.with_room(partial(_answered, run, row, labels)) for row, labels in chosen.items()
-    ]
+    pictures = []
+    for row, labels in chosen.items():
+        if run.cancel():
+            return
+        pictures.append(run.with_room(partial(_answered, run, row, labels)))
     truth, prediction = (np.stack(each) for each in zip(*pictures, strict=True))
     arrays: dict[str, Any] = {
         "epoch": np.int64(run.state.epoch),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_samri.sam.tuned import DecoderCard
     from napari_samri.segment.loading import LoadedModel
     from napari_samri.training.config import TrainConfig
-    from napari_samri.training.optimise import Optimiser
+    from napari_samri.training.optimise import Optimiser, StepSums
     from napari_samri.training.plan import EpochPlan, Group
     from napari_samri.training.ranks import Ranks
     from napari_samri.training.source import BankSource
@@ -110,15 +110,15 @@ class Run:
         try:
             for piece, read in reads:
                 if piece:
-                    samples = self.source.to_samples(read, numbers)
-                    if samples is not None:
-                        self.optimiser.add(sums, samples, piece)
+                    self._add(sums, piece, read, numbers)
                     continue
                 self._in_step = True
-                loss, self.stopping = self.optimiser.finish(
+                loss, self.stopping, taken = self.optimiser.finish(
                     sums, stop=self.cancel(), name_of=self._name_of
                 )
                 self._in_step = False
+                if not taken:
+                    return
                 count = _masks(batches[self.state.batch])
                 self.state.loss_sum += loss
                 self.state.batch += 1
@@ -132,6 +132,15 @@ class Run:
                 sums = self.optimiser.begin()
         finally:
             reads.close()
+
+    def _add(self, sums: StepSums, piece: list[Group], read: Any, numbers: Any) -> None:
+        """Learn a piece of a batch, unless somebody has asked to stop: it is begun anew then."""
+        sums.left = sums.left or self.cancel()
+        if sums.left:
+            return
+        samples = self.source.to_samples(read, numbers)
+        if samples is not None:
+            self.optimiser.add(sums, samples, piece, self.cancel)
 
     def _reads(self, batches: list[list[Group]]) -> Iterator[tuple[list[Group], Any]]:
         """Yield the pieces of this rank's share of each batch, and an empty one at its end."""
