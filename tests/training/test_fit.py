@@ -367,8 +367,8 @@ def test_memory_that_runs_out_makes_the_pieces_smaller(
     list(fit(config_of(bank, tmp_path / "plenty", micro_batch=2, **options)))
     real = Optimiser.add
 
-    def greedy(self: Optimiser, sums: Any, samples: Any, groups: Any) -> None:
-        real(self, sums, samples, groups)
+    def greedy(self: Optimiser, sums: Any, samples: Any, *rest: Any) -> None:
+        real(self, sums, samples, *rest)
         if len(samples.truth) > 3:
             raise torch.OutOfMemoryError
 
@@ -386,14 +386,14 @@ def test_memory_that_runs_out_while_it_validates(
     from napari_samri.training import validate
 
     list(fit(config_of(bank, tmp_path / "plenty", epochs=1)))
-    real = validate.plain_answers
+    real = validate.own_answers
 
     def greedy(decoder: Any, samples: Any, *rest: Any) -> Any:
         if len(samples.truth) > 1:  # fewer than share a slice
             raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")
         return real(decoder, samples, *rest)
 
-    monkeypatch.setattr(validate, "plain_answers", greedy)
+    monkeypatch.setattr(validate, "own_answers", greedy)
     events = list(fit(config_of(bank, tmp_path / "scarce", epochs=1)))
     notes = [event.text for event in events if isinstance(event, Noted)]
     assert [note.split(":")[1].split()[0] for note in notes] == ["3", "1"]
