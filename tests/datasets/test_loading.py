@@ -109,6 +109,30 @@ def test_two_files_of_one_structure_are_two_cases(tmp_path):
     ]
 
 
+def test_masks_of_bids_within_each_other(tmp_path):
+    """Grey matter lies within the cord: it is not lost under it."""
+    folder = tmp_path / "sub-1" / "anat"
+    write(folder / "sub-1_T2w.nii", noise(1))
+    for name, mask in (("GM", "liver"), ("SC", "body")):
+        write(folder / f"sub-1_T2w_label-{name}_mask.nii", MASKS[mask])
+    with pytest.warns(InputWarning, match="share"):
+        manifest = prepare(tmp_path, Rules(min_pixels=1))
+    assert manifest.datasets[0].label_names == {1: "GM", 2: "SC"}
+    (study,) = manifest.studies
+    largest = max(study.slices, key=lambda entry: len(entry.regions))
+    gm = np.count_nonzero(MASKS["liver"][..., 1])
+    assert [region.pixels for region in largest.regions] == [gm, 12 * 12 - gm]
+
+
+def test_a_dseg_beside_masks_is_told_of(tmp_path):
+    folder = tmp_path / "sub-1" / "anat"
+    write(folder / "sub-1_T2w.nii", noise(1))
+    for end, mask in (("label-GM_mask", "liver"), ("label-SC_mask", "spleen"), ("dseg", "body")):
+        write(folder / f"sub-1_T2w_{end}.nii", MASKS[mask])
+    with pytest.warns(InputWarning, match="label 1 may stand for two things"):
+        prepare(tmp_path, Rules(min_pixels=1))
+
+
 def test_a_single_structure_is_a_label_map(tmp_path):
     write(tmp_path / "t1.nii", noise(1))
     write(tmp_path / "a.nii", boxes(label=4))

@@ -9,7 +9,7 @@ import pytest
 
 from napari_samri.datasets import Source
 from napari_samri.datasets.sources import gather
-from napari_samri.errors import InputError
+from napari_samri.errors import InputError, InputWarning
 from tests.datasets.making import touch
 
 
@@ -71,7 +71,8 @@ def test_two_folders(tmp_path):
 
 def test_a_layout_can_be_forced(tmp_path):
     touch(tmp_path, "images/a_img.nii", "labels/a_seg.nii", "b_img.nii", "b_seg.nii")
-    assert [e.image for e in gather([Source(tmp_path)]).entries] == ["images/a_img.nii"]
+    with pytest.warns(InputWarning, match="could be pairs too"):
+        assert [e.image for e in gather([Source(tmp_path)]).entries] == ["images/a_img.nii"]
     forced = gather([Source(tmp_path, layout="pairs")])
     assert [entry.image for entry in forced.entries] == ["b_img.nii"]
     assert forced.datasets[0].layout == "pairs"

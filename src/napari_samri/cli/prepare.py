@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from napari_samri.datasets import Manifest, NameReading, Rules, Source
 
-LAYOUTS = ("csv", "nnunet", "bids", "samri", "folders", "pairs")
+LAYOUTS = (
+    "csv",
+    "nnunet",
+    "bids",
+    "samri",
+    "folders",
+    "pairs",
+    "totalsegmentator",
+    "brats",
+    "acdc",
+)
 _MANIFEST_BEGINS = b'{"format":"napari-samri-manifest"'
 _EPILOG = """\
 A SOURCE is a folder or a CSV with the columns image, labels and, if you like, patient, dataset,

@@ -99,3 +99,23 @@ def test_damaged_tables_cost_the_names_only(tmp_path, content):
 def test_raw_data_without_labels_are_not_taken(tmp_path):
     touch(tmp_path, f"{RAW}_T1w.nii.gz", "derivatives/empty/README")
     assert not LAYOUT.recognises(tmp_path)
+
+
+def test_masks_of_one_structure_each(tmp_path):
+    touch(tmp_path, f"{RAW}_T2w.nii.gz", f"{DERIVED}_T2w_label-SC_mask.nii.gz")
+    touch(tmp_path, f"{DERIVED}_T2w_label-GM_seg.nii.gz", f"{DERIVED}_T2w_dseg.nii.gz")
+    found = LAYOUT.find(tmp_path).cases
+    assert sorted(case.structure for case in found) == ["", "GM", "SC"]
+    assert len({case.image for case in found}) == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "derived"), [("Sub-01", "sub-01"), ("sub-Zo\u00eb", "sub-Zoe\u0308")]
+)
+def test_subjects_however_they_are_spelled(tmp_path, raw, derived):
+    touch(tmp_path, f"{raw}/anat/{raw}_T1w.nii", f"derivatives/x/{derived}/anat/{derived}_dseg.nii")
+    touch(tmp_path, "sub-02/anat/sub-02_T1w.nii")
+    findings = LAYOUT.find(tmp_path)
+    ((image, _, _),) = names(findings)
+    assert image == f"{raw}/anat/{raw}_T1w.nii"
+    assert findings.left_out == {"images of subjects without labels": 1}

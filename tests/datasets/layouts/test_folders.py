@@ -81,5 +81,5 @@ def test_images_beside_masks(tmp_path):
     assert layout.recognises(tmp_path)
     assert names(layout.find(tmp_path)) == [("images/a.nii", "masks/a.nii", "a")]
     touch(tmp_path, "labels/a.nii")
-    with pytest.raises(InputError, match=r"found of the latter: labels, masks\. Name the two"):
+    with pytest.raises(InputError, match=r"found of the latter: labels, masks\. Name the folder"):
         layout.find(tmp_path)

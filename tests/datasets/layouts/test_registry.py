@@ -6,7 +6,7 @@ import pytest
 
 from napari_samri.cli.prepare import LAYOUTS as OFFERED
 from napari_samri.datasets.layouts import LAYOUTS, detect_layout, layout_by_id
-from napari_samri.errors import InputError
+from napari_samri.errors import InputError, InputWarning
 from tests.datasets.making import touch
 
 EXAMPLES = {
@@ -16,6 +16,9 @@ EXAMPLES = {
     "samri": ("DS/training/a_img_1.nii.gz", "DS/training/a_seg_1.nii.gz"),
     "folders": ("images/a.nii.gz", "labels/a.nii.gz"),
     "pairs": ("a_img.nii.gz", "a_seg.nii.gz"),
+    "totalsegmentator": ("s1/mri.nii.gz", "s1/segmentations/liver.nii.gz"),
+    "brats": ("a/a_flair.nii.gz", "a/a_t2.nii.gz", "a/a_seg.nii.gz"),
+    "acdc": ("p1/p1_frame01.nii.gz", "p1/p1_frame01_gt.nii.gz", "p1/p1_4d.nii.gz"),
 }
 
 
@@ -39,7 +42,13 @@ def test_an_unknown_folder(tmp_path):
     for layout in LAYOUTS:
         assert f"{layout.id}: {layout.looks_for}" in message
     assert "Found 2 images below it; in it 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, ..." in message
-    assert "--layout" in message
+    assert "Choose a layout" in message
+
+
+def test_a_folder_of_two_layouts_is_told_of(tmp_path):
+    touch(tmp_path, *EXAMPLES["pairs"], *EXAMPLES["acdc"])
+    with pytest.warns(InputWarning, match="as the layout pairs and could be acdc too"):
+        assert detect_layout(tmp_path).id == "pairs"
 
 
 @pytest.mark.parametrize(("name", "found"), [("x", "no such file"), ("y", "another kind of file")])

@@ -71,7 +71,7 @@ class Layout(Protocol):
 
     @property
     def id(self) -> str:
-        """Short name, for ``--layout`` and the manifest."""
+        """Short name, to choose it by and for the manifest."""
 
     @property
     def looks_for(self) -> str:

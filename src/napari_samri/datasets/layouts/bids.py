@@ -15,6 +15,7 @@ from napari_samri.datasets.layouts.bids_names import name_of
 from napari_samri.datasets.layouts.bids_tables import names_of_labels
 from napari_samri.datasets.layouts.files import images_below, is_nifti_name, subfolders
 from napari_samri.datasets.layouts.matching import ADVICE, shown
+from napari_samri.datasets.spelling import folded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,8 @@ class BidsLayout:
 
     The root is the raw data set, or a derivative that holds the images itself. An image fits
     labels if it has none of BIDS' entities with a value that the labels lack, and both are
-    in one space; of several, those of the derivative come first. The patient is ``sub-XX``.
+    in one space; of several, those of the derivative come first. The patient is ``sub-XX``. Masks
+    with ``_label-XX`` show one structure each.
     """
 
     id: str = "bids"
@@ -46,16 +48,17 @@ class BidsLayout:
         subjects = [subject for tree in _derivatives(path) for subject in _subjects(tree)]
         masks = {subject: _labels(subject) for subject in subjects}
         for subject in subjects:
-            images = _Images(_images(subject), _images(path / subject.name))
+            images = _Images(_images(subject), _images(_raw(path, subject)))
             for mask in masks[subject]:
                 image = images.of(mask)
                 if isinstance(image, str):
                     problems.append(f"{shown(mask, path)}: {image}")
                 else:
-                    cases.append(Case(image, mask, subject.name))
+                    structure = name_of(mask).structure
+                    cases.append(Case(image, mask, subject.name, structure=structure))
         names, more = names_of_labels([mask for found in masks.values() for mask in found], path)
-        labelled = {subject.name for subject, found in masks.items() if found}
-        rest = sum(len(_images(s)) for s in _subjects(path) if s.name not in labelled)
+        labelled = {folded(subject.name) for subject, found in masks.items() if found}
+        rest = sum(len(_images(s)) for s in _subjects(path) if folded(s.name) not in labelled)
         return Findings(
             path,
             tuple(cases),
@@ -91,16 +94,24 @@ def _derivatives(path: Path) -> list[Path]:
 
 
 def _subjects(tree: Path) -> list[Path]:
-    return [folder for folder in subfolders(tree) if folder.name.startswith("sub-")]
+    return [folder for folder in subfolders(tree) if folder.name.lower().startswith("sub-")]
+
+
+def _raw(path: Path, subject: Path) -> Path:
+    """Return a subject's folder in the raw tree, however it is spelled."""
+    exact = path / subject.name
+    if exact.is_dir():
+        return exact
+    same = (each for each in _subjects(path) if folded(each.name) == folded(subject.name))
+    return next(same, exact)
 
 
 def _anatomy(subject: Path) -> list[Path]:
     """Return the NIfTI files in a subject's anat folders, of all sessions."""
     if not subject.is_dir():
         return []
-    return [
-        file for file in images_below(subject) if is_nifti_name(file) and file.parent.name == "anat"
-    ]
+    files = filter(is_nifti_name, images_below(subject))
+    return [file for file in files if file.parent.name.lower() == "anat"]
 
 
 def _labels(subject: Path) -> list[Path]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from napari_samri.datasets.layouts.files import stem
+from napari_samri.datasets.spelling import folded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,6 +17,9 @@ LABEL_SUFFIXES = ("dseg", "mask", "seg")
 # What a label file says of its labels, or a derivative of its making: an image need not share it.
 _OF_LABELS = ("label", "seg", "atlas", "desc")
 _SPACES = ("space", "res", "den")
+# Masks of one thing; a dseg holds several.
+_MASKS = ("mask", "seg")
+_STRUCTURE = re.compile(r"_label-([^_]+)", re.IGNORECASE)
 _NATIVE = ("orig", "individual", "native", "scanner")
 
 
@@ -30,11 +35,14 @@ class Name:
         The last part, such as ``T1w`` or ``dseg``.
     words : frozenset of str
         All parts that are no entities, the suffix among them.
+    structure : str
+        What a label image shows, if that is one thing: the value of ``label-`` of a mask.
     """
 
     entities: Mapping[str, str]
     suffix: str
     words: frozenset[str] = field(default_factory=frozenset)
+    structure: str = ""
 
     @property
     def is_labels(self) -> bool:
@@ -56,11 +64,14 @@ class Name:
 
 
 def name_of(path: Path) -> Name:
-    """Return what a path's name says; names that are no BIDS have no entities."""
-    parts = stem(path).split("_")
-    pairs = [part.split("-", 1) for part in parts if "-" in part]
+    """Return what a path's name says, in small letters; names that are no BIDS have no entities."""
+    name = stem(path)
+    parts = folded(name).split("_")
+    pairs = dict(part.split("-", 1) for part in parts if "-" in part)
     words = [part for part in parts if "-" not in part]
-    return Name(dict(pairs), words[-1] if words else "", frozenset(words))
+    suffix = words[-1] if words else ""
+    found = _STRUCTURE.search(name) if suffix in _MASKS else None
+    return Name(pairs, suffix, frozenset(words), found[1] if found else "")
 
 
 def _space(name: Name, key: str) -> str | None:

@@ -40,8 +40,8 @@ class FoldersLayout:
         if len(found) != 1 or not (path / _IMAGES).is_dir():
             names = ", ".join(folder.name for folder in found) or "none"
             message = (
-                f"{path}: expected {self.looks_for}; found of the latter: {names}. Name the two "
-                "by --images and --labels."
+                f"{path}: expected {self.looks_for}; found of the latter: {names}. Name the "
+                "folder of the images and that of the labels."
             )
             raise InputError(message)
         return find_in_two_folders(path / _IMAGES, found[0])

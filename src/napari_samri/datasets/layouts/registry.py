@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
+from napari_samri.datasets.layouts.acdc import AcdcLayout
 from napari_samri.datasets.layouts.bids import BidsLayout
+from napari_samri.datasets.layouts.brats import BratsLayout
 from napari_samri.datasets.layouts.files import images_below
 from napari_samri.datasets.layouts.folders import FoldersLayout
 from napari_samri.datasets.layouts.nnunet import NnUNetLayout
 from napari_samri.datasets.layouts.pairs import PairsLayout
 from napari_samri.datasets.layouts.samri import SamriLayout
 from napari_samri.datasets.layouts.table import TableLayout
-from napari_samri.errors import InputError
+from napari_samri.datasets.layouts.totalsegmentator import TotalSegmentatorLayout
+from napari_samri.errors import InputError, InputWarning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +30,9 @@ LAYOUTS: tuple[Layout, ...] = (
     SamriLayout(),
     FoldersLayout(),
     PairsLayout(),
+    TotalSegmentatorLayout(),
+    BratsLayout(),
+    AcdcLayout(),
 )
 _SHOWN_NAMES = 5
 
@@ -52,15 +59,26 @@ def detect_layout(path: Path) -> Layout:
     ------
     InputError
         If none does, with what was looked for and what is there.
+
+    Warns
+    -----
+    InputWarning
+        If others do too.
     """
-    for layout in LAYOUTS:
-        if layout.recognises(path):
-            return layout
+    found = [layout for layout in LAYOUTS if layout.recognises(path)]
+    if len(found) > 1:
+        others = ", ".join(layout.id for layout in found[1:])
+        message = (
+            f"{path}: is read as the layout {found[0].id} and could be {others} too. If files are "
+            "missing, choose the layout."
+        )
+        warnings.warn(message, InputWarning, stacklevel=2)
+    if found:
+        return found[0]
     wanted = "".join(f"\n  {layout.id}: {layout.looks_for}" for layout in LAYOUTS)
     message = (
         f"{path}: no layout of a data set is recognised. Looked for{wanted}\nFound {_found(path)}. "
-        "Choose one by --layout, name two folders by --images and --labels, or name the pairs in "
-        "a CSV."
+        "Choose a layout, name a folder of images and one of labels, or name the pairs in a CSV."
     )
     raise InputError(message)
 
