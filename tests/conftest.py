@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+# napari draws labels with numba, whose first parallel function sets the number of OpenMP's threads
+# of the whole process to that of the cores. torch's small products then spend four fifths of their
+# processor time waiting for each other.
+os.environ.setdefault("NUMBA_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
 
 # Before any window is opened: torch's triton and Mesa's software renderer each bring an LLVM, and
 # a process that loads triton's second ends in a segmentation fault.
