@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 from segment_anything import SamPredictor, sam_model_registry
 
 from napari_samri import EmbeddingCache, load_predictor
 from tests.oracle.conftest import SHAPES, make_slice
+from tests.tiny import install_tiny, random_tiny, tiny_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,18 +36,39 @@ def minmax_rgb(image: NDArray[Any]) -> NDArray[np.uint8]:
     return np.repeat(np.rint(scaled * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
-@pytest.fixture(scope="module")
-def ours(vit_b_path: Path) -> Predictor:
-    return load_predictor(vit_b_path, device="cpu", cache=EmbeddingCache())
+Case = tuple[str, tuple[int, int]]
+# ViT-B takes half a minute for a slice, twice. What depends on the slice's shape alone (resizing,
+# padding, coordinates, the way back) is the same code for a small network of the same layout.
+CASES: list[Case] = [("vit_b", (181, 217)), *(("tiny", shape) for shape in SHAPES)]
 
 
 @pytest.fixture(scope="module")
-def embed(vit_b_path: Path, ours: Predictor) -> Callable[[tuple[int, int]], Embedded]:
-    """Embed a slice of a shape in both ways, once, in whatever order the tests run."""
-    network = sam_model_registry["vit_b"](checkpoint=str(vit_b_path)).eval()
+def checkpoints(vit_b_path: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Write the weights of both networks."""
+    path = tmp_path_factory.mktemp("checkpoints") / "tiny.pth"
+    torch.save(tiny_tensors(), path)
+    return {"vit_b": vit_b_path, "tiny": path}
+
+
+@pytest.fixture(scope="module")
+def embed(checkpoints: dict[str, Path]) -> Callable[[Case], Embedded]:
+    """Embed a slice in both ways, once, in whatever order the tests run."""
 
     @cache
-    def embed(shape: tuple[int, int]) -> Embedded:
+    def load(name: str) -> tuple[Predictor, Any]:
+        path = checkpoints[name]
+        with pytest.MonkeyPatch.context() as patch:
+            if name == "tiny":
+                install_tiny(patch)
+                network = random_tiny()
+            else:
+                network = sam_model_registry["vit_b"](checkpoint=str(path)).eval()
+            return load_predictor(path, device="cpu", cache=EmbeddingCache()), network
+
+    @cache
+    def embed(case: Case) -> Embedded:
+        name, shape = case
+        ours, network = load(name)
         image = make_slice(shape).astype(np.float64)
         library = SamPredictor(network)
         library.set_image(minmax_rgb(image))
@@ -54,10 +77,8 @@ def embed(vit_b_path: Path, ours: Predictor) -> Callable[[tuple[int, int]], Embe
     return embed
 
 
-@pytest.fixture(params=SHAPES, ids="{0[0]}x{0[1]}".format)
-def embedded(
-    request: pytest.FixtureRequest, embed: Callable[[tuple[int, int]], Embedded]
-) -> Embedded:
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{case[1][0]}x{case[1][1]}")
+def embedded(request: pytest.FixtureRequest, embed: Callable[[Case], Embedded]) -> Embedded:
     return embed(request.param)
 
 
