@@ -26,6 +26,7 @@ pytestmark = [
 ]
 
 EPOCHS = 12
+ENDLESS = 10_000  # hours: ends when it is asked to, on any machine
 HELD_OUT = 7  # is validated on, not trained on
 BRUSH = 9
 
@@ -84,6 +85,16 @@ class Trainer:
 
     def until_ended(self) -> None:
         self.until(lambda: not self.status.busy, "the end")
+
+    def look(self) -> Any:
+        """Show the masks of the slices that are validated on, in a viewer of their own."""
+        import napari
+
+        self.press(self.widget.look)
+        masks = napari.current_viewer()
+        assert masks is not self.viewer
+        assert masks.layers["drawn"].data.any()
+        return masks
 
     def curve(self, axes: int) -> list[float]:
         """Return what the plot shows: of the loss (0) or of the Dice (1)."""
@@ -168,18 +179,10 @@ def test_labels_drawn_in_the_viewer_make_a_better_model(trainer: Trainer, tmp_pa
     trainer.until(lambda: len(trainer.curve(1)) > 2, "the curve")
     first = trainer.curve(1)
     assert widget.plot.isVisible()
-
-    # The masks of the slices that are validated on, which follow.
-    trainer.press(widget.look)  # while two relays run, which on two cores fill Qt's pool
-    import napari
-
-    masks = napari.current_viewer()
-    assert masks is not trainer.viewer
-    assert masks.layers["drawn"].data.any()
-    shown = masks.layers[1].name
+    masks = trainer.look()  # the run may have ended by now, or not
     trainer.until_ended()
     assert trainer.status.phase == "finished", trainer.status.text
-    assert masks.layers[1].name == f"predicted, epoch {EPOCHS}" != shown
+    trainer.until(lambda: masks.layers[1].name == f"predicted, epoch {EPOCHS}", "the last masks")
     assert trainer.curve(1)[: len(first)] == first
     assert len(trainer.curve(1)) == EPOCHS + 1
     assert trainer.curve(0)[-1] < trainer.curve(0)[0]
@@ -206,9 +209,15 @@ def test_a_run_goes_on_without_the_widget_and_stops_when_asked(
     trainer: Trainer, tmp_path: Path
 ) -> None:
     open_scan(trainer)
-    trainer.fill_in(tmp_path / "run", epochs=500)
+    trainer.fill_in(tmp_path / "run", epochs=ENDLESS)
+    trainer.type(trainer.form.patience, "0")
     trainer.press(trainer.widget.progress.train)
     trainer.until(lambda: trainer.widget.use.isEnabled(), "a first decoder")
+    # Masks follow the run, while two relays run, which on two cores fill Qt's pool.
+    masks = trainer.look()
+    shown = masks.layers[1].name
+    trainer.until(lambda: masks.layers[1].name != shown, "masks of a later epoch")
+    masks.close()
     run = trainer.widget.job.run
     trainer.viewer.window.remove_dock_widget(trainer.widget)
     trainer.widget.close()
