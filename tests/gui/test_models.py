@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from napari_samri.zoo import add_tuned, models_changed, remove_tuned
+from tests.session.fakes import make_info
 from tests.tiny import tiny_tensors
 from tests.tuning import make_decoder
 
@@ -57,6 +58,17 @@ def panel() -> Iterator[Any]:
     panel.deleteLater()
     del application
     settle()
+
+
+def test_a_model_says_what_it_cannot_do(panel: Any) -> None:
+    """Points that were not trained, scores that mean nothing, and what was assumed of its file."""
+    info = make_info(takes_points=False, score_is_stale=True, notes="Taken for a MedSAM.")
+    panel.show_info(info)
+    said = panel.status.text()
+    for part in ("not trained with points", "scores mean nothing", "Taken for a MedSAM."):
+        assert part in said
+    panel.show_info(make_info())
+    assert "points" not in panel.status.text()
 
 
 @pytest.fixture

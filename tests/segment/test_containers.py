@@ -168,12 +168,17 @@ LOADED: dict[str, Callable[[Tensors], Any]] = {
         "loss": 0.25,
     },
     "under two keys": under("model", "state_dict"),
+    "beside settings of the name model": lambda t: {
+        "model": {"name": "vit_b", "depth": 12},
+        "state_dict": t,
+    },
     "module.": before("module."),
     "_orig_mod.": before("_orig_mod."),
     "model.": before("model."),
     "sam.": before("sam."),
     "sam_model.": before("sam_model."),
     "module.sam.": before("module.sam."),
+    "net.": before("net."),
     "_orig_mod.module.": before("_orig_mod.module."),
     "module._orig_mod.model.sam.": before("module._orig_mod.model.sam."),
     "model.model.": before("model.model."),
@@ -217,6 +222,22 @@ def test_a_container_gives_the_very_weights(
     path = tmp_path / "a.pth"
     torch.save(LOADED[container](tensors), path, _use_new_zipfile_serialization=zipped)
     check_loaded(path, tensors)
+
+
+def test_numbers_of_an_older_numpy_are_passed_over(tmp_path: Path, tensors: Tensors) -> None:
+    """Its functions had another module, which newer ones still have for old pickles."""
+    torch.save(with_numpy(tensors), tmp_path / "new.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "new.pth") as new,
+        zipfile.ZipFile(tmp_path / "old.pth", "w") as old,
+    ):
+        for member in new.infolist():
+            content = new.read(member)
+            if member.filename.endswith("data.pkl"):
+                assert b"numpy._core.multiarray" in content
+                content = content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+            old.writestr(member.filename, content)
+    check_loaded(tmp_path / "old.pth", tensors)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -435,6 +456,13 @@ def test_what_is_no_file_is_refused_at_once(
         (tmp_path / name).symlink_to(target)
     with pytest.raises(InputError, match=r"is a (named pipe|device|folder); expected a check"):
         load_model(tmp_path / name, "cpu")
+
+
+def test_a_pipe_in_the_place_of_a_known_model_is_refused_at_once() -> None:
+    models_dir().mkdir(parents=True, exist_ok=True)
+    os.mkfifo(models_dir() / "sam_vit_b_01ec64.pth")
+    with pytest.raises(InputError, match="is a named pipe; expected the checkpoint of SAM ViT-B"):
+        load_model("sam-vit-b", "cpu")
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 WRAPPERS = ("model", "state_dict", "model_state", "model_state_dict", "net")
 # Attributes that hold the model, at the beginning of names; and those of wrappers anywhere.
-HOLDERS = ("model", "sam_model", "sam")
+HOLDERS = ("model", "sam_model", "sam", "net", "network", "_forward_module")
 _SHELLS = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 _SHELL = re.compile(rf"(?<![^.])(?:{'|'.join(_SHELLS)})\.")
 _HOLDER = re.compile(rf"^(?:(?:{'|'.join(HOLDERS)})\.)+")
@@ -109,11 +109,20 @@ def _unwrapped(content: Mapping[object, object]) -> Mapping[object, object]:
     """Open wrappers, one in another, as long as there are any with something inside."""
     for _ in range(_DEEPEST):
         inside = [content.get(name) for name in WRAPPERS]
-        inner = next((item for item in inside if isinstance(item, Mapping) and item), None)
-        if inner is None:
+        inner = next((item for item in inside if _holds_tensors(item)), None)
+        if not isinstance(inner, Mapping):
             break
         content = inner
     return content
+
+
+def _holds_tensors(item: object, depth: int = _DEEPEST) -> bool:
+    """Tell a model's dictionary from one of settings that happens to have such a name."""
+    if isinstance(item, torch.Tensor):
+        return True
+    if not isinstance(item, Mapping) or depth == 0:
+        return False
+    return any(_holds_tensors(value, depth - 1) for value in item.values())
 
 
 def _renamed(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import DownloadError, ModelError, StoreError
+from napari_samri.zoo.files import check_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,8 @@ def fetch(spec: ModelSpec, progress: ProgressCallback | None = None) -> Path:
     DownloadError
         If the file is neither there nor to be had (the message says which file to put
         where), or if its digest is wrong.
+    InputError
+        If a folder, a pipe or a device has the file's name.
     StoreError
         If the models folder cannot be written.
     """
@@ -72,7 +75,8 @@ def fetch(spec: ModelSpec, progress: ProgressCallback | None = None) -> Path:
         message = f"the model '{spec.id}' has no file to download."
         raise ModelError(message)
     path = models_dir() / download.filename
-    if path.is_file():
+    if path.exists():
+        check_file(path, f"the checkpoint of {spec.title}")
         _check_existing(path, download)
         return path
     if download.url is None:
