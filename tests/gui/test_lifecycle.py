@@ -173,3 +173,78 @@ def test_bad_images_are_refused_with_a_sentence(capsys: pytest.CaptureFixture[st
     finally:
         viewer.close()
         rest()
+
+
+def test_the_x_of_the_dock_ends_the_session_and_the_next_widget_goes_on() -> None:
+    threads = our_threads()
+    viewer = new_viewer()
+    before = callbacks(viewer)
+    try:
+        first, dock = open_widget(viewer)
+        annotation = first.annotation
+        dock.close()  # napari's other button: it hides the panel, for a while
+        rest()
+        assert first.annotation is annotation
+        dock.show()
+        annotation.session.paint((np.array([1]), np.array([2]), np.array([3])), np.array([1]))
+        dock.destroyOnClose()
+        until(lambda: annotation.closed, "the session to end")
+        assert first.annotation is None
+        assert [layer.name for layer in viewer.layers] == ["image", "image labels"]
+        assert viewer.layers["image labels"].data[1, 2, 3] == 1
+        assert callbacks(viewer) == before
+
+        other = viewer.add_labels(np.zeros((8, 64, 64), np.uint16), name="other")
+        second, _ = open_widget(viewer)
+        status = second.session.status
+        assert second.annotation.link.canvas.labels.name == "image labels"
+        assert second.annotation.session.unsaved
+        second.images.labels_chosen.emit(other)
+        assert second.annotation.link.canvas.labels is other
+        assert status.banner.isHidden(), "that work is open still"
+        wrong = viewer.add_labels(np.zeros((8, 64, 63), np.uint16), name="wrong")
+        second.images.labels_chosen.emit(wrong)
+        assert second.annotation.link.canvas.labels is other
+        assert not status.message.isHidden()
+        second.close()
+        until(lambda: our_threads() == threads, f"the threads {our_threads()} to end")
+    finally:
+        viewer.close()
+        rest()
+
+
+def test_labels_chosen_in_one_widget_are_those_of_the_other_too() -> None:
+    viewer = new_viewer()
+    try:
+        first, _ = open_widget(viewer)
+        second, _ = open_widget(viewer)
+        other = viewer.add_labels(np.zeros((8, 64, 64), np.uint16), name="other")
+        first.images.labels_chosen.emit(other)
+        until(lambda: second.annotation is first.annotation, "the other widget")
+        assert first.annotation.link.canvas.labels is other
+        assert [layer.name for layer in viewer.layers].count("image boxes") == 1
+        first.close()
+        second.close()
+    finally:
+        viewer.close()
+        rest()
+
+
+def test_an_image_that_comes_while_another_one_is_segmented_does_not_cover_it() -> None:
+    viewer = new_viewer()
+    try:
+        widget, _ = open_widget(viewer)
+        image = viewer.layers["image"]
+        newcomer = viewer.add_image(np.zeros((4, 30, 30), np.float32), name="newcomer")
+        until(lambda: not newcomer.visible, "the newcomer to be hidden")
+        assert widget.annotation.image is image
+        widget.images.chosen.emit(newcomer)
+        assert newcomer.visible
+        assert not image.visible
+        assert widget.annotation.session.plane.index == 2
+        widget.close()
+        rest()
+        assert image.visible
+    finally:
+        viewer.close()
+        rest()

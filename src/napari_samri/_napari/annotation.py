@@ -17,6 +17,7 @@ from napari_samri._napari.drawing import NEGATIVE, POSITIVE
 from napari_samri._napari.layers import reference_of, volume_of
 from napari_samri._napari.link import SessionLink
 from napari_samri._napari.planes import show_plane, shown_plane
+from napari_samri._napari.stage import Stage
 from napari_samri.errors import GeometryError, InputError, SamriError
 from napari_samri.geometry import Plane
 from napari_samri.prompts import Box, Point
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Image, Labels, Layer
 
     from napari_samri.session.engine import Engine
     from napari_samri.session.saving import SaveJob
@@ -91,13 +92,14 @@ class Annotation:
         self.image = image
         self.engine = engine or ProcessEngine()
         self.service = MaskService(self.engine, volume, ahead)
-        self.recovered = find_recoverable(volume) if autosave else None
+        self.recovered = find_recoverable(volume, _journals_in(viewer)) if autosave else None
         self.link = SessionLink(viewer, image, self.service, labels)
         self.session: Session = self.link.session
         self.journal = Journal(volume, self.session.labels, self.engine.events.put)
         if autosave:
             self.session.stepped.connect(self.journal.write)
-        self._go_on(labels)
+        self._go_on(labels, autosave)
+        self.stage = Stage(viewer, image, self.link.canvas.layers, _temporary_layers(viewer))
         self.closed = False
         self._users = 0
         # Replaced where an event loop brings events: then waiting means letting it run.
@@ -233,6 +235,7 @@ class Annotation:
             self.ended.emit(reason)
             self._suspend()
             self.link.close()
+            self.stage.close()
             self.session.stepped.disconnect(self.journal.write, missing_ok=True)
             self.journal.close(keep=self.session.unsaved)
             annotations_of(self.viewer).pop(id(self.image), None)
@@ -253,15 +256,14 @@ class Annotation:
             "offered again when a session on the image begins."
         )
 
-    def _go_on(self, labels: Labels | None) -> None:
+    def _go_on(self, labels: Labels | None, autosave: bool) -> None:
         """Take up what an earlier session on these labels, or the file beside them, knew."""
         left = labels.metadata.pop(SUSPENDED_KEY, None) if labels is not None else None
         if not isinstance(left, Suspended):
             self._take_names(labels)
             return
         self.session.resume(left.document, unsaved=left.unsaved)
-        if self.recovered is not None and self.recovered.path == left.journal:
-            self.recovered = None  # nothing was lost: it is all here
+        if autosave:
             self._superseded = left.journal
 
     def _suspend(self) -> None:
@@ -312,6 +314,18 @@ def _point(x: float, y: float, positive: bool) -> Point:
 
 
 _open: WeakKeyDictionary[Any, dict[int, Annotation]] = WeakKeyDictionary()
+
+
+def _journals_in(viewer: ViewerModel) -> set[Path]:
+    """Return the journals of sessions that were closed, but whose labels are still open."""
+    found = (layer.metadata.get(SUSPENDED_KEY) for layer in viewer.layers)
+    return {left.journal for left in found if isinstance(left, Suspended)}
+
+
+def _temporary_layers(viewer: ViewerModel) -> list[Layer]:
+    """Return the prompts and previews of all sessions in a viewer."""
+    others = annotations_of(viewer).values()
+    return [layer for other in others for layer in other.link.canvas.temporary]
 
 
 def annotations_of(viewer: ViewerModel) -> dict[int, Annotation]:

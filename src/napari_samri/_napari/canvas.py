@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-DRAWN_KEY = "samri drawn on"  # of labels that a session made: the reference of its image
+DRAWN_KEY = "samri drawn on"  # of labels that a session made: its image's reference, or id
 PREVIEW_COLOUR = "#ff4fff"  # unlike all colours of new labels, and unlike grey
 
 
@@ -75,6 +75,7 @@ class Canvas:
         )
         for layer in (self.shapes, self.points):
             set_new_items(layer, POSITIVE, 0)
+        self.labels.visible = True
         self._resting: dict[Layer, str] = {}
         self.follow_image()  # labels within the tolerance
         self._painted: Plane | None = None
@@ -84,6 +85,11 @@ class Canvas:
     def temporary(self) -> tuple[Layer, ...]:
         """The layers that go when the session is closed."""
         return (self.preview, self.shapes, self.points)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All its layers."""
+        return (self.labels, *self.temporary)
 
     @property
     def prompts(self) -> tuple[Shapes, Points]:
@@ -154,16 +160,15 @@ def new_labels(viewer: ViewerModel, image: Image) -> Labels:
 
 def _drawn_on(image: Image) -> dict[str, Any]:
     reference = reference_of(image.metadata)
-    return {METADATA_KEY: reference, DRAWN_KEY: reference} if reference else {}
+    drawn_on = {DRAWN_KEY: reference or image.unique_id}
+    return {METADATA_KEY: reference, **drawn_on} if reference else drawn_on
 
 
 def labels_drawn_on(viewer: ViewerModel, image: Image) -> Labels | None:
     """Return the newest labels layer that was made for an image, if it is still there."""
-    reference = reference_of(image.metadata)
-    if reference is None:
-        return None
+    wanted = reference_of(image.metadata) or image.unique_id
     for layer in reversed(viewer.layers):
-        if isinstance(layer, Labels) and layer.metadata.get(DRAWN_KEY) is reference:
+        if isinstance(layer, Labels) and layer.metadata.get(DRAWN_KEY) == wanted:
             return layer
     return None
 

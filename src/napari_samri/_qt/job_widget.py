@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
-from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_samri._napari.bank_view import is_of_bank
 from napari_samri._napari.connections import Connections
 from napari_samri._napari.layers import is_usable
 from napari_samri._napari.preferences import current_settings
+from napari_samri._qt.docked import DockedWidget
 from napari_samri._qt.model_panel import ModelPanel
 from napari_samri.errors import SamriError
 from napari_samri.session.settings import write_settings
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from napari_samri._qt.job_progress import JobProgress
 
 
-class JobWidget(QScrollArea):
+class JobWidget(DockedWidget):
     """A model, a form, and a job that is watched, in a viewer.
 
     Parameters
@@ -48,13 +49,6 @@ class JobWidget(QScrollArea):
         self.model = self.settings.model
         self.models = ModelPanel()
         self._connections = Connections()
-
-    def minimumSizeHint(self) -> QSize:  # noqa: N802  # Qt's name
-        """Be wide enough for all panels, in whatever style, beside the scroll bar."""
-        size = super().minimumSizeHint()
-        bar = self.verticalScrollBar().sizeHint().width()
-        size.setWidth(self.widget().minimumSizeHint().width() + bar)
-        return size
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802  # Qt's name
         """Let go of the viewer; what runs goes on or ends, as chosen."""
@@ -77,10 +71,7 @@ class JobWidget(QScrollArea):
         for panel in panels:
             layout.addWidget(panel)
         layout.addStretch(1)
-        self.setWidget(inside)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll(inside)
 
     def wire(self) -> None:
         """Connect what all such widgets have."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_samri._napari.annotation import Annotation, annotations_of
+from napari_samri.errors import InputError
 from napari_samri.session.settings import read_settings
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def start_session(
 ) -> Annotation:
     """Annotate an image in a viewer: what the Segment widget does, from Python.
 
-    If the widget has a session on this image already, that one is returned.
+    If there is a session on this image already, as of the widget, that one is returned.
 
     Parameters
     ----------
@@ -48,14 +49,27 @@ def start_session(
     Raises
     ------
     InputError, GeometryError
-        If the image or the labels cannot be used; nothing was added to the viewer.
+        If the image or the labels cannot be used, or a session on the image works on other
+        labels; nothing was added to the viewer.
     """
     annotation = annotations_of(viewer).get(id(image_layer))
-    if annotation is None:
+    if annotation is not None:
+        _check_labels(annotation, labels_layer)
+    else:
         annotation = _open(viewer, image_layer, labels_layer)
         annotation.retain()  # by the script, so that it outlives a widget that joins in
     annotation.use_model(str(model), device=device, family=family)
     return annotation
+
+
+def _check_labels(annotation: Annotation, wanted: Labels | None) -> None:
+    labels = annotation.link.canvas.labels
+    if wanted is not None and wanted is not labels:
+        message = (
+            f"the session on '{annotation.image.name}' works on the labels '{labels.name}', not "
+            f"on '{wanted.name}'; end it first (its close method), or choose them in the widget."
+        )
+        raise InputError(message)
 
 
 def _open(viewer: ViewerModel, image: Image, labels: Labels | None) -> Annotation:

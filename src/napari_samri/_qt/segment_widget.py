@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_info
-from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QFileDialog, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_samri._napari.annotation import annotations_of
-from napari_samri._napari.canvas import labels_drawn_on, new_labels
+from napari_samri._napari.canvas import new_labels
 from napari_samri._napari.connections import Connections
 from napari_samri._napari.layers import is_usable, volume_name
 from napari_samri._napari.model_choice import model_chosen
 from napari_samri._napari.preferences import current_settings
 from napari_samri._napari.reader import layer_data, source_of
+from napari_samri._qt.docked import DockedWidget
 from napari_samri._qt.image_panel import ImagePanel
 from napari_samri._qt.model_panel import ModelPanel
 from napari_samri._qt.relay import run_elsewhere
@@ -42,7 +43,7 @@ IMAGE_FILES = f"{dialog_filter('Images', (*NIFTI_SUFFIXES, *DICOM_SUFFIXES))};;A
 LABEL_FILES = dialog_filter("NIfTI", NIFTI_SUFFIXES)
 
 
-class SegmentWidget(QScrollArea):
+class SegmentWidget(DockedWidget):
     """Annotates one image of a viewer by prompts.
 
     Parameters
@@ -64,13 +65,6 @@ class SegmentWidget(QScrollArea):
         self.session.masks.show_post(self.settings.largest_component, self.settings.fill_holes)
         self._follow_layers()
 
-    def minimumSizeHint(self) -> QSize:  # noqa: N802  # Qt's name
-        """Be wide enough for all panels, in whatever style, beside the scroll bar."""
-        size = super().minimumSizeHint()
-        bar = self.verticalScrollBar().sizeHint().width()
-        size.setWidth(self.widget().minimumSizeHint().width() + bar)
-        return size
-
     def closeEvent(self, event: Any) -> None:  # noqa: N802  # Qt's name
         """Disconnect everything."""
         _let_go(self.__dict__)
@@ -88,14 +82,17 @@ class SegmentWidget(QScrollArea):
             Labels to go on with; by default those of an earlier session on the image, if they
             are still there, else a new layer.
         """
-        if self.annotation is not None and self.annotation.image is image and labels is None:
+        before = self.annotation
+        if before is not None and before.image is image and labels is None:
             return
         with self._with_viewer.muted():  # our own layers are none of the news
             self.close_annotation()
-            annotation = self._opened(image, labels) if image is not None else None
-        if annotation is not None:
-            self._take(annotation)
+            refusal = self._refused(image, labels)
+            if refusal is not None and before is not None:
+                self._refused(before.image, before.link.canvas.labels)
         self._show_layers()
+        if refusal is not None:
+            self.session.show_error(refusal)
 
     def open_image(self, path: Path | str) -> None:
         """Load an image with our own reader, off the window's thread, and annotate it."""
@@ -128,10 +125,7 @@ class SegmentWidget(QScrollArea):
         for panel in (self.images, self.models, self.session):
             layout.addWidget(panel)
         layout.addStretch(1)
-        self.setWidget(inside)
-        self.setWidgetResizable(True)
-        self.setFrameShape(QScrollArea.Shape.NoFrame)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.scroll(inside)
 
     def _wire(self) -> None:
         self.images.chosen.connect(self.use_image)
@@ -150,13 +144,14 @@ class SegmentWidget(QScrollArea):
         self._with_viewer.add(model_chosen, self._hear_of_choice)
         self.destroyed.connect(partial(_let_go, self.__dict__))
 
-    def _opened(self, image: Image, labels: Labels | None) -> Annotation | None:
-        labels = labels or labels_drawn_on(self.viewer, image)
-        try:
-            return open_annotation(self.viewer, image, self.settings, labels)
-        except SamriError as error:
-            self.session.show_error(error)
-            return None
+    def _refused(self, image: Image | None, labels: Labels | None) -> SamriError | None:
+        """Begin a session, if there is an image; return why that cannot be."""
+        if image is not None:
+            try:
+                self._take(open_annotation(self.viewer, image, self.settings, labels))
+            except SamriError as error:
+                return error
+        return None
 
     def _take(self, annotation: Annotation) -> None:
         annotation.retain()
@@ -242,12 +237,25 @@ class SegmentWidget(QScrollArea):
         if self._farewell:
             show_info(self._farewell)
             self._farewell = ""
+        if self.annotation is not None:
+            self._tell_of_hidden(self.annotation)
         usable = [image for image in self._all_images() if is_usable(image)]
         if self.annotation is None and usable:
             active = self.viewer.layers.selection.active
             self.use_image(active if active in usable else usable[-1])
         else:
             self._show_layers()
+
+    def _tell_of_hidden(self, annotation: Annotation) -> None:
+        """Hide what came and would cover the image, so that nobody draws on another one."""
+        for layer in annotation.stage.hide_others():
+            how = "choose it beside 'Image' to segment it"
+            if isinstance(layer, Labels):
+                how = "it lies elsewhere"
+            show_info(
+                f"'{layer.name}' is hidden while '{annotation.image.name}' is segmented ({how}); "
+                "the eye in the list of layers shows it."
+            )
 
     def _all_images(self) -> list[Image]:
         return [layer for layer in self.viewer.layers if isinstance(layer, Image)]

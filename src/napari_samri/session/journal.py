@@ -37,7 +37,7 @@ from napari_samri.session.record import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from numpy.typing import NDArray
 
@@ -251,13 +251,20 @@ def discard_journal(path: Path) -> None:
     _delete(Path(f"{path}.lock"))
 
 
-def find_recoverable(volume: Volume) -> Recovered | None:
-    """Return the newest unsaved work on an image whose session is gone, or None."""
+def find_recoverable(volume: Volume, besides: Collection[Path] = ()) -> Recovered | None:
+    """Return the newest unsaved work on an image whose session is gone, or None.
+
+    Parameters
+    ----------
+    volume : Volume
+    besides : collection of paths
+        Journals of work that is not lost, since its labels are still open.
+    """
     found = sorted(
         journals_dir().glob(f"{image_identity(volume)}-*{SUFFIX}"),
         key=_modified,
     )
-    for path in reversed(found):
+    for path in reversed([path for path in found if path not in besides]):
         recovered = _recover(path)
         if recovered is not None and recovered.labels.shape == tuple(volume.array.shape):
             return recovered
