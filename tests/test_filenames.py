@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from napari_samri.errors import InputError
 from napari_samri.filenames import (
     NIFTI_SUFFIXES,
     VOLUME_SUFFIXES,
+    check_name,
     dialog_filter,
     has_suffix,
     stem_of,
@@ -42,6 +44,13 @@ def test_a_name_is_its_stem_and_its_suffix(name, stem, suffix):
 def test_the_longest_suffix_wins_whatever_the_order():
     assert stem_of("a.mgh.gz", [".gz", ".mgh.gz", ".mgh"]) == "a"
     assert stem_of("a.b.ima", VOLUME_SUFFIXES) == "a.b"
+
+
+@pytest.mark.parametrize("name", ["a\0b.nii", "x" * 256, "ä" * 128 + ".nii", "x" * 300 + "/a.nii"])
+def test_names_that_no_file_can_have_are_refused(name):
+    with pytest.raises(InputError, match=r"null character|takes \d+ bytes"):
+        check_name(name)
+    check_name("x" * 251 + ".nii")
 
 
 def test_dialogs_get_both_cases():

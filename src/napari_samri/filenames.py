@@ -6,8 +6,11 @@ never guessed from the dots: callers say which suffixes there are.
 
 from __future__ import annotations
 
+import os
 from pathlib import PurePath
 from typing import TYPE_CHECKING
+
+from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 CHECKPOINT_SUFFIXES = (".pth", ".pt", ".ckpt", ".safetensors")
+# What common file systems allow, in bytes.
+LONGEST_NAME = 255
 # Formats of volumes that people have, whether or not there is a reader for them here.
 VOLUME_SUFFIXES = (
     *NIFTI_SUFFIXES,
@@ -53,6 +58,27 @@ def stem_of(path: PurePath | str, suffixes: Iterable[str]) -> str:
     """Return a name without the longest of these suffixes; other dots stay."""
     name = PurePath(path).name
     return name[: len(name) - len(suffix_of(name, suffixes))]
+
+
+def check_name(path: PurePath | str) -> None:
+    """Refuse a path to write to that no file system can hold.
+
+    Raises
+    ------
+    InputError
+        If it has a null character, or a part of more than 255 bytes.
+    """
+    text = str(path)
+    if "\0" in text:
+        message = f"{text!r}: the name holds a null character; expected one without. Rename it."
+        raise InputError(message)
+    longest = max((len(os.fsencode(part)) for part in PurePath(path).parts), default=0)
+    if longest > LONGEST_NAME:
+        message = (
+            f"{text[:80]}...: a part of the name takes {longest} bytes; expected at most "
+            f"{LONGEST_NAME}. Choose a shorter one."
+        )
+        raise InputError(message)
 
 
 def dialog_filter(title: str, suffixes: Iterable[str]) -> str:

@@ -179,6 +179,12 @@ def test_names_are_kept_and_nothing_else_is_left(tmp_path, volume, name):
     assert load_volume(folder / name).array.shape == volume.array.shape
 
 
+@pytest.mark.parametrize("name", ["a\0b.nii", "y" * 300 + ".nii.gz"])
+def test_names_that_no_file_can_have_are_refused(tmp_path, volume, name):
+    with pytest.raises(InputError, match=r"null character|takes \d+ bytes"):
+        save_labels(tmp_path / name, volume.array > 0, volume)
+
+
 @pytest.mark.parametrize("name", ["l.mha", "l", "nii", "l.nii.bz2"])
 def test_other_suffixes_are_refused(tmp_path, volume, name):
     with pytest.raises(InputError, match="expected a name ending in"):

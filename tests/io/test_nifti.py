@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_samri import load_volume
+from napari_samri import load_volume, save_labels
 from napari_samri.errors import GeometryError, InputError, InputWarning
 
 if TYPE_CHECKING:
@@ -290,12 +290,87 @@ def test_what_a_gzip_holds_beyond_the_voxels_is_not_kept_in_memory(tmp_path):
             file.write(bytes(1 << 20))
     tracemalloc.start()
     try:
-        volume = load_volume(bomb)
+        with pytest.warns(InputWarning, match="33,554,432 bytes follow the voxels"):
+            volume = load_volume(bomb)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert np.array_equal(as_stored(volume), noise(6, 7, 5))
     assert peak < beyond / 4
+
+
+@pytest.mark.parametrize(("code", "factor"), [(0, 1), (1, 1000), (2, 1), (3, 0.001)])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", ["sform", "qform", "none"])
+@pytest.mark.filterwarnings("ignore:.*neither sform nor qform")
+def test_lengths_are_in_mm_whatever_the_headers_unit(tmp_path, code, factor, kind, form):
+    image = KINDS[kind](noise(6, 7, 5), AFFINE)
+    image.set_sform(AFFINE, 1 if form == "sform" else 0)
+    image.set_qform(AFFINE, 0 if form == "none" else 1)
+    image.header["xyzt_units"] = code + 8  # and seconds
+    image.to_filename(tmp_path / "a.nii")
+    source = nib.load(tmp_path / "a.nii")
+    volume = load_volume(tmp_path / "a.nii")
+    mm = np.diag([factor, factor, factor, 1])
+    np.testing.assert_allclose(volume.grid.affine, mm @ source.affine, rtol=1e-12)
+    zooms = [factor * zoom for zoom in source.header.get_zooms()]
+    np.testing.assert_allclose(sorted(volume.spacing_mm), sorted(zooms), rtol=1e-5)
+    # Labels keep the header's own unit and numbers, and so lie where the image lies.
+    save_labels(tmp_path / "l.nii", volume.array > 9, volume)
+    written = nib.load(tmp_path / "l.nii")
+    for name in ("xyzt_units", "pixdim", "srow_x", "srow_y", "srow_z", "qoffset_x", "quatern_b"):
+        assert written.header[name].tobytes() == source.header[name].tobytes()
+    np.testing.assert_array_equal(load_volume(tmp_path / "l.nii").affine, volume.affine)
+
+
+def test_an_unknown_unit_is_told(tmp_path):
+    path = write(tmp_path / "a.nii", noise(6, 7, 5), xyzt_units=5)
+    with pytest.warns(InputWarning, match="code 5.*millimetres are assumed"):
+        volume = load_volume(path)
+    np.testing.assert_allclose(volume.grid.affine, AFFINE, rtol=1e-6)
+
+
+def test_a_hole_before_or_after_the_voxels_costs_nothing(tmp_path):
+    import tracemalloc
+
+    content = write(tmp_path / "a.nii", noise(6, 7, 5), vox_offset=3 << 30).read_bytes()
+    with (tmp_path / "hole.nii").open("wb") as file:
+        file.write(content[:352])
+        file.seek(3 << 30)
+        file.write(content[352:])
+        file.truncate(9 << 30)
+    tracemalloc.start()
+    try:
+        with pytest.warns(InputWarning, match="bytes follow the voxels"):
+            volume = load_volume(tmp_path / "hole.nii")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(as_stored(volume), noise(6, 7, 5))
+    assert peak < 1 << 22
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("begin", [1 << 31, 1e30, 800])
+def test_voxels_that_begin_beyond_the_file_are_refused_before_it_is_read(tmp_path, suffix, begin):
+    path = write(tmp_path / f"a{suffix}", noise(6, 7, 5), vox_offset=begin)
+    with pytest.raises(InputError, match=r"a\.nii.*(holds|expected at most 64 MiB)"):
+        load_volume(path)
+
+
+def test_a_claim_that_gzip_cannot_hold_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.nii.gz", noise(6, 7, 5), dim=[3, 900, 900, 900, 1, 1, 1, 1])
+    monkeypatch.setattr("napari_samri.io.nifti._read_packed", None)
+    with pytest.raises(InputError, match=r"\(900, 900, 900\).*the file holds fewer"):
+        load_volume(path)
+
+
+def test_gigabytes_after_the_voxels_of_a_gzip_are_not_read(tmp_path):
+    path = write(tmp_path / "a.nii.gz", noise(6, 7, 5))
+    member = gzip.compress(bytes(1 << 24), mtime=0)
+    path.write_bytes(path.read_bytes() + member * 400)
+    with pytest.raises(InputError, match="over 64 MiB follow the voxels"):
+        load_volume(path)
 
 
 # --- real files, where they are -----------------------------------------------------------------

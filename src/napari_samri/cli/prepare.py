@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
-from napari_samri.filenames import has_suffix
+from napari_samri.filenames import check_name, has_suffix
 
 if TYPE_CHECKING:
     import argparse
@@ -222,6 +222,7 @@ def _rules(options: argparse.Namespace) -> Rules:
 def _check_out(options: argparse.Namespace) -> None:
     """Find out early what would only fail after the work was done."""
     out: Path = options.out
+    check_name(out)
     if not has_suffix(out, [".json"]):
         message = f"--out {out}: expected a name ending in .json."
         raise InputError(message)

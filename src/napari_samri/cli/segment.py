@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
-from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
+from napari_samri.filenames import NIFTI_SUFFIXES, check_name, has_suffix
 from napari_samri.prompts import SliceRequest, read_requests
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
     ):
         if path is None:
             continue
+        check_name(path)
         if not has_suffix(path, suffixes):
             message = f"{name} {path}: expected a name ending in {' or '.join(suffixes)}."
             raise InputError(message)

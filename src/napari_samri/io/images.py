@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 
 from napari_samri.errors import InputError
-from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
+from napari_samri.filenames import NIFTI_SUFFIXES, check_name, has_suffix
 from napari_samri.geometry import Grid, Orientation, Volume
 from napari_samri.io.atomic import replacing
 from napari_samri.io.labels import GEOMETRY
@@ -38,6 +38,7 @@ def save_image(path: Path | str, volume: Volume) -> None:
         If the file cannot be written; what was there before is still there.
     """
     path = Path(path).expanduser()
+    check_name(path)
     if not has_suffix(path, NIFTI_SUFFIXES):
         message = f"{path}: images are saved as NIfTI; expected a name ending in .nii or .nii.gz."
         raise InputError(message)

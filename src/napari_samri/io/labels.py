@@ -12,7 +12,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from napari_samri.errors import GeometryError, InputError, StoreError
-from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
+from napari_samri.filenames import NIFTI_SUFFIXES, check_name, has_suffix
 from napari_samri.io.atomic import replacing
 from napari_samri.io.label_rule import as_labels
 from napari_samri.io.nifti_header import image_class, source_header
@@ -71,6 +71,7 @@ def save_labels(path: Path | str, labels: ArrayLike, volume: Volume) -> None:
         If the file cannot be written; what was there before is still there.
     """
     path = Path(path).expanduser()
+    check_name(path)
     if not has_suffix(path, NIFTI_SUFFIXES):
         message = f"{path}: labels are saved as NIfTI; expected a name ending in .nii or .nii.gz."
         raise InputError(message)

@@ -8,7 +8,7 @@ import os
 import warnings
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nibabel.arrayproxy import ArrayProxy
@@ -21,7 +21,7 @@ from napari_samri.geometry.grid import guess_plane_axis
 from napari_samri.io.nifti_header import (
     HEAD_BYTES,
     checked_affine,
-    checked_end,
+    checked_extent,
     checked_header,
     header_class,
     header_shape,
@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 _CHUNK = 1 << 20
+# What may lie before the voxels (extensions) or after them in a gzip file, in bytes.
+_MOST_BESIDE = 64 << 20
+_MOST_PADDING = 4096
+# Deflate packs at most 1032 bytes into one (zlib, "Maximum Compression Factor").
+_MOST_PACKED = 1040
 
 
 @dataclass(frozen=True)
@@ -67,20 +72,27 @@ def _is_named_nifti(path: Path) -> bool:
 
 
 def _read_file(path: Path, max_voxels: int | None) -> tuple[nib.Nifti1Header, bytes]:
-    """Return the header of a file, and its unpacked bytes up to the last voxel.
+    """Return the header of a file, and the bytes of its voxels.
 
-    A gzip file is read to its end, where its checksum is; what it holds beyond the voxels
-    is not kept, so that it cannot fill the memory.
+    Sizes are compared with the file's before anything is read. Of a plain file only the header
+    and the voxels are read. A gzip file is read to its end, where its checksum is, unless it
+    unpacks to much more than its voxels.
     """
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
+            length = raw.seek(0, io.SEEK_END)
         opener = gzip.open if packed else open
         with opener(path, "rb") as file:
-            head = file.read(HEAD_BYTES)
-            header = checked_header(head, path)
-            end = checked_end(header, path, max_voxels)
-            content, found = _read_on(file, head, end)
+            header = checked_header(file.read(HEAD_BYTES), path)
+            begin, size = checked_extent(header, path, max_voxels)
+            if packed:
+                _check_unpacked(length * _MOST_PACKED, begin, size, header, path)
+                content = _read_packed(file, begin, size, path)
+            else:
+                _check_length(length, begin, size, header, path)
+                file.seek(begin)
+                content = file.read(size)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         message = (
             f"{path}: the gzip data are damaged ({error}); expected an intact file. "
@@ -90,24 +102,72 @@ def _read_file(path: Path, max_voxels: int | None) -> tuple[nib.Nifti1Header, by
     except OSError as error:
         message = f"{path}: cannot be read ({error.strerror or error})."
         raise InputError(message) from error
-    if found < end:
-        message = (
-            f"{path}: the header claims voxels of shape {header_shape(header)} ({end:,} bytes), "
-            f"but the file holds {found:,} bytes. It is cut off or its header is wrong; get a "
-            "fresh copy."
-        )
-        raise InputError(message)
+    if len(content) < size:
+        found = begin + len(content) if content else None
+        raise InputError(_too_short(found, begin, size, header, path))
     return header, content
 
 
-def _read_on(file: BinaryIO | gzip.GzipFile, head: bytes, end: int) -> tuple[bytes, int]:
-    """Read to the end of a file; return its bytes up to `end`, and how many it has in all."""
-    parts, found = [head], len(head)
-    while chunk := file.read(_CHUNK):
-        if found < end:
-            parts.append(chunk[: end - found])
+def _read_packed(file: Any, begin: int, size: int, path: Path) -> bytes:
+    """Return the voxels of a gzip file; read on, to its checksum, but not for ever.
+
+    Fewer bytes come back if the file ends before.
+    """
+    file.seek(begin)
+    parts, found = [], 0
+    while found < size and (chunk := file.read(min(_CHUNK, size - found))):
+        parts.append(chunk)
         found += len(chunk)
-    return b"".join(parts), found
+    after = 0
+    while chunk := file.read(_CHUNK):
+        after += len(chunk)
+        if after > _MOST_BESIDE:
+            message = (
+                f"{path}: over {_MOST_BESIDE >> 20} MiB follow the voxels that the header claims; "
+                "expected their end. The header is wrong or the file is damaged; get a fresh copy."
+            )
+            raise InputError(message)
+    _tell_of_rest(after, path)
+    return b"".join(parts)
+
+
+def _check_unpacked(most: int, begin: int, size: int, header: nib.Nifti1Header, path: Path) -> None:
+    """Refuse a gzip file that is too small for what it should hold, or has a long way to it."""
+    if begin > _MOST_BESIDE:
+        message = (
+            f"{path}: the header says that the voxels begin at byte {begin:,}; expected at most "
+            f"{_MOST_BESIDE >> 20} MiB before them. The header is damaged; get a fresh copy."
+        )
+        raise InputError(message)
+    if begin + size > most:
+        raise InputError(_too_short(None, begin, size, header, path))
+
+
+def _check_length(length: int, begin: int, size: int, header: nib.Nifti1Header, path: Path) -> None:
+    if length < begin + size:
+        raise InputError(_too_short(length, begin, size, header, path))
+    _tell_of_rest(length - begin - size, path)
+
+
+def _too_short(
+    found: int | None, begin: int, size: int, header: nib.Nifti1Header, path: Path
+) -> str:
+    holds = "fewer" if found is None else f"{found:,} bytes"
+    return (
+        f"{path}: the header claims voxels of shape {header_shape(header)} ({begin + size:,} "
+        f"bytes), but the file holds {holds}. It is cut off or its header is wrong; get a "
+        "fresh copy."
+    )
+
+
+def _tell_of_rest(count: int, path: Path) -> None:
+    """Warn of what the header does not account for: it may claim too small a shape."""
+    if count > _MOST_PADDING:
+        message = (
+            f"{path.name}: {count:,} bytes follow the voxels that the header claims, and were "
+            "passed over."
+        )
+        warnings.warn(message, InputWarning, stacklevel=6)
 
 
 def _grid(header: nib.Nifti1Header, path: Path) -> Grid:
@@ -120,8 +180,9 @@ def _grid(header: nib.Nifti1Header, path: Path) -> Grid:
 def _voxels(header: nib.Nifti1Header, content: bytes, path: Path) -> Array:
     """Return the voxels in their own dtype, or scaled to float32 if the header scales them."""
     try:
-        stored: Any = ArrayProxy(io.BytesIO(content), header, mmap=False)
         slope, inter = header.get_slope_inter()
+        spec = (header_shape(header), header.get_data_dtype(), 0, slope or 1.0, inter or 0.0)
+        stored: Any = ArrayProxy(io.BytesIO(content), spec, mmap=False)
         if slope in {None, 1} and not inter:
             return np.asarray(stored.get_unscaled())
         with np.errstate(all="ignore"):

@@ -35,6 +35,9 @@ _KINDS: dict[int, type[nib.Nifti1Header]] = {
     540: nib.Nifti2Image.header_class,
 }
 _NIFTI2_BYTES = 540
+# NIfTI's units of length by code: unknown, metre, millimetre, micron.
+_MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_SPATIAL_BITS = 7
 _FATAL = 40  # nibabel's level of the flaws that it does not repair
 # Unattached, so that it stays silent: what matters of nibabel's repairs is said in our own words.
 _silent = logging.Logger("silent", level=logging.CRITICAL)  # noqa: LOG001
@@ -76,8 +79,8 @@ def header_shape(header: nib.Nifti1Header) -> tuple[int, ...]:
     return tuple(int(size) for size in header.get_data_shape())
 
 
-def checked_end(header: nib.Nifti1Header, path: Path, max_voxels: int | None) -> int:
-    """Return the byte at which the voxels end.
+def checked_extent(header: nib.Nifti1Header, path: Path, max_voxels: int | None) -> tuple[int, int]:
+    """Return the byte at which the voxels begin, and how many bytes they take.
 
     Raises
     ------
@@ -104,13 +107,14 @@ def checked_end(header: nib.Nifti1Header, path: Path, max_voxels: int | None) ->
             "or more. The header is damaged; get a fresh copy."
         )
         raise InputError(message)
-    return int(begin) + size
+    return int(begin), size
 
 
 def checked_affine(header: nib.Nifti1Header, path: Path) -> FloatArray:
-    """Return the affine as nibabel reads it: by sform, else by qform, else by pixdim.
+    """Return the affine as nibabel reads it, in mm: by sform, else by qform, else by pixdim.
 
-    Zero spacings, which nibabel takes for 1 mm, are refused instead.
+    Lengths in metres or microns are converted. Zero spacings, which nibabel takes for 1 mm, are
+    refused instead.
 
     Raises
     ------
@@ -124,13 +128,14 @@ def checked_affine(header: nib.Nifti1Header, path: Path) -> FloatArray:
         if not has_sform:
             _check_spacing(header, shape, path)
         with np.errstate(all="ignore"):
-            affine = np.asarray(mended.get_best_affine(), float)
+            affine = np.array(mended.get_best_affine(), float)
     except HeaderDataError as error:
         raise GeometryError(_bad_geometry(path, error)) from error
     except ValueError as error:
         if isinstance(error, GeometryError):
             raise
         raise GeometryError(_bad_geometry(path, error)) from error
+    affine[:3] *= _millimetres(header, path)
     check_affine(affine, str(path))
     if not (has_sform or has_qform):
         message = (
@@ -149,6 +154,18 @@ def image_class(grid: Grid) -> type[nib.Nifti1Image]:
 def source_header(grid: Grid) -> nib.Nifti1Header:
     """Return the header that a grid was read from."""
     return image_class(grid).header_class(grid.header, check=False)
+
+
+def _millimetres(header: nib.Nifti1Header, path: Path) -> float:
+    """Return how many mm the header's unit of length is; no unit is mm."""
+    code = int(header["xyzt_units"]) & _SPATIAL_BITS
+    if code not in _MILLIMETRES:
+        message = (
+            f"{path.name}: the header's unit of length has the code {code}, which NIfTI does not "
+            "have; millimetres are assumed."
+        )
+        warnings.warn(message, InputWarning, stacklevel=6)
+    return _MILLIMETRES.get(code, 1.0)
 
 
 def looks_like(head: bytes) -> str:

@@ -6,6 +6,7 @@ To add a format, write a `VolumeReader` and pass it to `register_reader`.
 from __future__ import annotations
 
 import gzip
+import stat
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -100,9 +101,12 @@ def can_read(path: Path | str) -> bool:
 def _head(path: Path) -> bytes:
     """Return a file's first bytes; of a gzip file, those inside; none of a folder."""
     try:
-        path.stat()
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             return b""
+        if not stat.S_ISREG(mode):  # reading a pipe, or a device, may never end
+            message = f"{path}: is a pipe or a device; expected an ordinary file or a folder."
+            raise InputError(message)
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
         if head.startswith(b"\x1f\x8b"):
@@ -114,6 +118,8 @@ def _head(path: Path) -> bytes:
     except FileNotFoundError as error:
         message = f"{path}: there is no such file or folder; expected an image."
         raise InputError(message) from error
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         reason = error.strerror if isinstance(error, OSError) else None
         message = f"{path}: cannot be read ({reason or error})."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_samri import __version__
 from napari_samri.errors import InputError
-from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
+from napari_samri.filenames import NIFTI_SUFFIXES, check_name, has_suffix
 from napari_samri.io import save_labels
 from napari_samri.io.sidecar import read_sidecar, writing_sidecar
 from napari_samri.session.labels import LabelTable
@@ -53,6 +53,7 @@ def prepare_save(session: Session, path: Path | str) -> SaveJob:
         If the name is not that of a NIfTI file, or the image has no file's grid.
     """
     path = Path(path).expanduser()
+    check_name(path)
     if not has_suffix(path, NIFTI_SUFFIXES):
         message = f"{path}: labels are saved as NIfTI; expected a name ending in .nii or .nii.gz."
         raise InputError(message)
