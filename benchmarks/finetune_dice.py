@@ -5,7 +5,8 @@ NAME_seg.nii.gz. For each anatomy of ``anatomies.py``, the starter's decoder is 
 subjects and compared with the untuned one on others: with tight boxes, and after each of eight
 corrections, a click where the mask misses the object and one where it spills, as in the viewer.
 Intervals are 95 % of a bootstrap over slices. ``--slices 5 10 20`` trains on so many labelled
-slices only, evenly spread.
+slices only, evenly spread. ``--augment 3`` shows so many turned copies of the slices too, and
+``--turns 0 1 6`` tests on slices that are turned so.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ import time
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from anatomies import ANATOMIES, Anatomy, lay_out
 
 from napari_samri.batch import EmbedConfig, embed_bank
-from napari_samri.datasets import Rules, prepare, write_manifest
+from napari_samri.datasets import Rules, prepare, read_manifest, write_manifest
 from napari_samri.embeddings.bank import Bank
 from napari_samri.jobs.events import Measured
 from napari_samri.segment.loading import load_model
 from napari_samri.training import TrainConfig, find_objective, fit, small_data
+from napari_samri.training.config import turned_bank
 from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.objective import MEDICOSAM
 from napari_samri.training.pairs import pairs_of
@@ -77,11 +79,24 @@ def _thinned(studies: tuple[Study, ...], slices: int) -> Iterator[Study]:
             yield study
 
 
-def tune(bank: Path, out: Path, objective: str, epochs: int) -> Path | None:
+def turned_copy(bank: Path, split: str, turn: int, out: Path) -> Path:
+    """Embed the slices of one split of a bank's data once more, turned."""
+    path = bank.with_name("manifest.json")
+    manifest = read_manifest(path)
+    studies = tuple(study for study in manifest.studies if study.split == split)
+    part = path.with_name(f"{split}.json")
+    write_manifest(part, replace(manifest, studies=studies))
+    list(embed_bank(EmbedConfig(manifest=part, out=out, device="cpu", turn=turn)))
+    return out
+
+
+def tune(bank: Path, out: Path, objective: str, epochs: int, augment: int = 0) -> Path | None:
     """Tune the starter; return its best decoder, or None if it was never better."""
     masks = len(pairs_of(Bank(bank), "train"))
     config = TrainConfig(bank=bank, out=out, objective=find_objective(objective), device="cpu")
-    config = replace(small_data(config, masks), epochs=epochs, split_slices=True)
+    config = replace(small_data(config, masks), epochs=epochs, split_slices=True, augment=augment)
+    for turn in range(1, augment + 1):
+        turned_copy(bank, "train", turn, turned_bank(config, turn))
     begin = time.perf_counter()
     for event in fit(config):
         if isinstance(event, Measured) and event.at % 5 == 0:
@@ -98,7 +113,7 @@ def scores(bank: Bank, model: object, steps: int) -> tuple[np.ndarray, np.ndarra
     decoder = PromptedDecoder(load_model(model, "cpu"))
     source = BankSource(bank, torch.device("cpu"))
     chosen = ValidationSet.of(pairs_of(bank, "test"), 300, 4)
-    objective = replace(MEDICOSAM, p_box=1, p_mask=0, n_steps=steps)
+    objective = replace(MEDICOSAM, p_box=1, distortion=0, p_mask=0, n_steps=steps)
     generator = np.random.default_rng(0)
     dice, rows = [], []
     for piece in micro_batches(chosen.groups, 16):
@@ -134,29 +149,39 @@ def main() -> None:
     parser.add_argument("--anatomies", nargs="+", default=list(ANATOMIES))
     parser.add_argument("--objectives", nargs="+", default=["samri-box", "medicosam"])
     parser.add_argument("--slices", type=int, nargs="+", default=[0], help="0: all")
+    parser.add_argument("--augment", type=int, default=0, help="turned copies to train on")
+    parser.add_argument("--turns", type=int, nargs="+", default=[0], help="of the test's slices")
     options = parser.parse_args()
     for anatomy, slices in product(options.anatomies, options.slices):
         print(f"{anatomy}" + (f", {slices} slices" if slices else ""), flush=True)
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             path = make_bank(options.data, folder / "bank", ANATOMIES[anatomy], slices)
-            bank = Bank(path)
-            before, rows = scores(bank, "starter", 8)
-            print(f"  starter: {before[0].mean():.3f}; clicks {_line(before)}", flush=True)
+            tests = {
+                turn: Bank(turned_copy(path, "test", turn, folder / f"test-{turn}.zarr"))
+                for turn in options.turns
+            }
+            before = {turn: scores(bank, "starter", 8) for turn, bank in tests.items()}
+            for turn, (dice, _) in before.items():
+                print(f"  starter, turned {turn}: {dice[0].mean():.3f}; clicks {_line(dice)}")
             for objective in options.objectives:
-                best = tune(path, folder / objective, objective, options.epochs)
+                best = tune(path, folder / objective, objective, options.epochs, options.augment)
                 if best is None:
                     print(f"  {objective}: never better than the starter on its validation")
                     continue
-                after, _ = scores(bank, best, 8)
-                gain = after[0] - before[0]
-                low, high = interval(gain, rows)
-                print(
-                    f"  {objective}: {after[0].mean():.3f} ({gain.mean():+.3f}, {low:+.3f} to "
-                    f"{high:+.3f}) on {len(rows)} masks; clicks {_line(after)}; "
-                    f"{_smallest_step(after, rows)}",
-                    flush=True,
-                )
+                for turn, bank in tests.items():
+                    _compare(f"{objective}, turned {turn}", scores(bank, best, 8), before[turn])
+
+
+def _compare(name: str, after: tuple[Any, Any], before: tuple[Any, Any]) -> None:
+    (dice, rows), (dice_before, _) = after, before
+    gain = dice[0] - dice_before[0]
+    low, high = interval(gain, rows)
+    print(
+        f"  {name}: {dice[0].mean():.3f} ({gain.mean():+.3f}, {low:+.3f} to {high:+.3f}) on "
+        f"{len(rows)} masks; clicks {_line(dice)}; {_smallest_step(dice, rows)}",
+        flush=True,
+    )
 
 
 def _smallest_step(dice: np.ndarray, rows: np.ndarray) -> str:

@@ -99,3 +99,16 @@ def test_nothing_to_train_on_is_refused() -> None:
         EpochPlan(nothing, nothing, nothing, batch=8)
     with pytest.raises(InputError, match="at least 1"):
         make_plan([3], batch=0)
+
+
+def test_copies_of_slices_come_in_equal_shares_and_change_nothing_else() -> None:
+    table = np.arange(4000), np.ones(4000, int), np.zeros(4000, int)
+    plain, copied = (EpochPlan(*table, batch=100, seed=1, copies=copies) for copies in (0, 3))
+    groups = [group for batch in copied.batches(0) for group in batch]
+    assert [g.row for g in groups] == [g.row for batch in plain.batches(0) for g in batch]
+    assert all(abs(count - 1000) < 120 for count in np.bincount([g.turn for g in groups]))
+    turns = [group.turn for group in groups]
+    assert turns == [g.turn for batch in copied.batches(0) for g in batch]
+    assert turns != [g.turn for batch in copied.batches(1) for g in batch]
+    [[first], [second]] = micro_batches([Group(0, (1, 2), (0, 1), 3)], 1)
+    assert (first.turn, second.turn) == (3, 3)

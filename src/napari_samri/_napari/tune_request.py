@@ -56,6 +56,8 @@ class TuneRequest:
         Validate on slices if there are no people for it.
     components : bool
         Whether each piece of a label is an object of its own.
+    augment : int
+        Turned copies of the layers' slices that are shown too; a bank has none.
     only_estimate : bool
     """
 
@@ -72,6 +74,7 @@ class TuneRequest:
     patience: int = 15
     split_slices: bool = True
     components: bool = False
+    augment: int = 0
     only_estimate: bool = False
 
     @property
@@ -97,6 +100,7 @@ class TuneRequest:
             *(word for name, value in numbers.items() for word in (f"--{name}", str(value))),
             *(("--split-slices",) if self.split_slices else ()),
             *(("--components",) if self.components else ()),
+            *(("--augment", str(self.augment)) if self.augment and manifest else ()),
             *(("--estimate",) if self.only_estimate else ()),
         ]
 

@@ -12,6 +12,7 @@ from napari_samri._napari.tune_request import FEW_MASKS, suggested_numbers
 from napari_samri._qt.form import JobForm, chosen_path, file_row
 from napari_samri._qt.job_progress import show_text, wrapped
 from napari_samri.errors import InputError
+from napari_samri.geometry.turns import TURNS
 from napari_samri.training.objective import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Choices:
     out: Path | None
     objective: str
     components: bool
+    augment: int
     device: str
     numbers: dict[str, Any]
 
@@ -63,6 +65,7 @@ class FinetuneForm(JobForm):
         self.components = CheckBox(
             label="", text="Each piece by itself", value=False, tooltip=_COMPONENTS_TIP
         )
+        self.augment = SpinBox(label="Turned copies", min=0, max=TURNS - 1, tooltip=_AUGMENT_TIP)
         self.small = CheckBox(label="", text="Small data", value=True, tooltip=_SMALL_TIP)
         self.epochs = SpinBox(label="Epochs", min=1, max=MOST, tooltip=_EPOCHS_TIP)
         self.batch = SpinBox(label="Batch", min=1, max=MOST, tooltip=_BATCH_TIP)
@@ -70,7 +73,7 @@ class FinetuneForm(JobForm):
         self.patience = SpinBox(label="Patience", min=0, max=MOST, tooltip=_PATIENCE_TIP)
         sources = [self.source, self.bank, self.image, self.labels]
         numbers = [self.small, self.epochs, self.batch, self.rate, self.patience]
-        how = [self.objective, self.components, *numbers, self.device, self.keep]
+        how = [self.objective, self.components, self.augment, *numbers, self.device, self.keep]
         rows = [*sources, self.out, *how]
         self.finish(rows, sources)
         self.facts = wrapped()
@@ -101,6 +104,7 @@ class FinetuneForm(JobForm):
             out=chosen_path(self.out),
             objective=self.objective.value,
             components=self.components.value,
+            augment=self.augment.value if self.source.value == "layers" else 0,
             device=self.device.value,
             numbers={
                 "epochs": self.epochs.value,
@@ -141,7 +145,7 @@ class FinetuneForm(JobForm):
             self._filled[name] = numbers[name]
 
     def _show_source(self) -> None:
-        layers = [self.image, self.labels]
+        layers = [self.image, self.labels, self.augment]
         self.show_only([self.bank] if self.source.value == "bank" else layers, [self.bank, *layers])
 
 
@@ -173,6 +177,10 @@ _OBJECTIVE_TIP = (
 _COMPONENTS_TIP = (
     "On: each connected piece of a label on a slice is an object with a box of its own, such as "
     "lesions of one kind. Off: one box goes around all pieces of a label"
+)
+_AUGMENT_TIP = (
+    "So many turned and flipped copies of each slice are embedded and shown too, 3: quarter turns. "
+    "For scans that will lie otherwise than these"
 )
 _SMALL_TIP = (
     f"Numbers for few labels, chosen by itself below {FEW_MASKS:,} masks: many short epochs, a "

@@ -143,6 +143,7 @@ class FinetuneWidget(JobWidget):
             device=choices.device,
             objective=choices.objective,
             components=choices.components,
+            augment=choices.augment,
             only_estimate=only_estimate,
             **choices.numbers,
         )

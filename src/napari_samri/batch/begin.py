@@ -84,7 +84,7 @@ def begin_run(config: EmbedConfig) -> Generator[Event, None, Begun]:
     manifest = read_manifest(config.manifest)
     yield Noted(text=f"loading the encoder of {config.model}")
     encoder = load_encoder(config.model, config.device, config.family)
-    parts = plan_parts(config.out, encoder.header(config.quantisation), manifest)
+    parts = plan_parts(config.out, encoder.header(config.quantisation, config.turn), manifest)
     tasks = tasks_of(parts, config.rank, config.ranks)
     pending = [task for task in tasks if not task.part.is_committed(task.shard)]
     clock = Clock(total=_rows(tasks), done=_rows(tasks) - _rows(pending))

@@ -31,6 +31,9 @@ class EmbedConfig:
         ``auto``, or a device's name.
     quantisation : str
         ``float16``, or ``int8`` (half the bytes).
+    turn : int
+        0 to 7: slices and labels are turned so first (`napari_samri.geometry.turns`), for banks
+        that a training shows its decoder beside the one that is as the scans are.
     rank, ranks : int
         This run does every `ranks`-th shard, from the shard `rank` on.
 
@@ -46,6 +49,7 @@ class EmbedConfig:
     family: str | None = None
     device: str = "auto"
     quantisation: Quantisation = "float16"
+    turn: int = 0
     rank: int = 0
     ranks: int = 1
 

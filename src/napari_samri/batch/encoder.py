@@ -38,7 +38,7 @@ class BankEncoder:
         """The preprocessing of slices."""
         return self._model.family
 
-    def header(self, quantisation: Any) -> BankHeader:
+    def header(self, quantisation: Any, turn: int = 0) -> BankHeader:
         """Return the header of a bank with this encoder's embeddings."""
         network = self._model.network
         low_res = network.prompt_encoder.mask_input_size[0]
@@ -53,6 +53,7 @@ class BankEncoder:
             low_res_size=low_res,
             embedding_shape=(channels, side, side),
             quantisation=quantisation,
+            turn=turn,
         )
 
     def __call__(self, input_image: Any, cancel: Cancel) -> NDArray[np.float16]:

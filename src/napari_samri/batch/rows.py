@@ -15,6 +15,7 @@ from napari_samri.errors import InputError, InputWarning
 from napari_samri.geometry import Plane
 from napari_samri.geometry.intensity import percentile_window
 from napari_samri.geometry.low_res import image_to_low_res, labels_to_low_res
+from napari_samri.geometry.turns import turned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -131,7 +132,9 @@ class RowReader:
                 "prepare the data set anew."
             )
             raise InputError(message)
-        family, frame = self._encoder.family, self._encoder.frame(study.slice_shape)
+        turn = self._plan.header.turn
+        pixels, labels = turned(pixels, turn), turned(labels, turn)
+        family, frame = self._encoder.family, self._encoder.frame(pixels.shape)
         image = family.to_uint8(pixels, opened.window)
         kept = np.where(np.isin(labels, [r.label for r in entry.regions]), labels, 0)
         pictures = {

@@ -45,6 +45,7 @@ def add_parser(verbs: Any) -> None:
     )
     for name, text in _SWITCHES:
         parser.add_argument(f"--{name}", action="store_true", help=text)
+    parser.add_argument("--augment", type=int, default=0, metavar="N", help=_AUGMENT)
     for name, kind, text in _NUMBERS:
         parser.add_argument(f"--{name}", type=kind, help=text)
     parser.add_argument("--device", default="auto", help="auto, cuda, mps or cpu")
@@ -53,6 +54,10 @@ def add_parser(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
+_AUGMENT = (
+    "show N turned and flipped copies of the slices too (up to 7; 3: quarter turns); they are "
+    "embedded into RUN, so --from-manifest is needed"
+)
 _SWITCHES = (
     ("code-compat", "samri-box and samri-bp as the published code has them, not the paper"),
     ("small-data", "for 5 to 50 labelled slices: many short epochs, early stopping"),
@@ -79,6 +84,9 @@ _NUMBERS: tuple[tuple[str, type, str], ...] = (
 def run(options: argparse.Namespace) -> int:
     """Train; return the exit code."""
     config = config_of(options)
+    if config.augment and options.from_manifest is None:
+        message = "--augment embeds turned slices, for which it needs images: --from-manifest."
+        raise InputError(message)
     if options.sbatch is not None:
         if options.from_manifest is not None:
             message = (
@@ -114,6 +122,7 @@ def config_of(options: argparse.Namespace) -> TrainConfig:
         device=options.device,
         split_slices=options.split_slices,
         components=options.components,
+        augment=options.augment,
     )
     if options.small_data:
         config = small_data(config, _masks(options, config))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_samri.training import TrainConfig
     from napari_samri.training.estimate import Estimate
 
-BANK = "bank.zarr"
+BANK, TURNED = "bank.zarr", "turned.json"
 _SAMPLE_SLICES = 4
 
 
@@ -54,14 +54,33 @@ def embed_then_fit(manifest: Path, config: TrainConfig, cancel: Cancel = never) 
 def _embedded(manifest: Path, config: TrainConfig, cancel: Cancel) -> Generator[Event, None, bool]:
     """Embed into the run's bank; return whether that was finished."""
     from napari_samri.batch import embed_bank
+    from napari_samri.training.config import turned_bank
 
     _check_unchanged(manifest, config)
-    for event in embed_bank(_embedding(manifest, config.bank, config), cancel):
-        if isinstance(event, Finished):
-            yield Noted(text=event.text)
-            return True
-        yield event
-    return False
+    every = [_embedding(manifest, config.bank, config)]
+    if config.augment:
+        trained = _of_training(manifest, config.out)
+        every += [
+            replace(_embedding(trained, turned_bank(config, turn), config), turn=turn)
+            for turn in range(1, config.augment + 1)
+        ]
+    for embedding in every:
+        for event in embed_bank(embedding, cancel):
+            if isinstance(event, Stopped):
+                yield event
+                return False
+            yield Noted(text=event.text) if isinstance(event, Finished) else event
+    return True
+
+
+def _of_training(path: Path, folder: Path) -> Path:
+    """Write a manifest of what is trained on alone: no other slices are shown turned."""
+    from napari_samri.datasets import read_manifest, write_manifest
+
+    manifest = _from_anywhere(read_manifest(path), path)
+    studies = tuple(study for study in manifest.studies if study.split == "train")
+    write_manifest(folder / TURNED, replace(manifest, studies=studies))
+    return folder / TURNED
 
 
 def _check_unchanged(manifest: Path, config: TrainConfig) -> None:
@@ -150,8 +169,10 @@ def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimat
             message = "stopped; nothing was estimated, and nothing is kept"
             raise Cancelled(message)
         done = end.details
-        found = estimate(replace(config, bank=folder / BANK, split_slices=False), counts, cancel)
-    return found, done["encoding_seconds"] / done["slices"] * manifest.rows
+        sampled = replace(config, bank=folder / BANK, split_slices=False, augment=0)
+        found = estimate(sampled, counts, cancel)
+    turned = sum(len(s.slices) for s in manifest.studies if s.split == "train") * config.augment
+    return found, done["encoding_seconds"] / done["slices"] * (manifest.rows + turned)
 
 
 def _embedding(manifest: Path, bank: Path, config: TrainConfig) -> EmbedConfig:
@@ -168,15 +189,20 @@ def _embedding(manifest: Path, bank: Path, config: TrainConfig) -> EmbedConfig:
 
 def _sample(manifest: Manifest, path: Path) -> Manifest:
     """Return a manifest of a few slices of one study that is trained on."""
-    from napari_samri.datasets.manifest import root_of
-
     study = next((study for study in manifest.studies if study.split == "train"), None)
     if study is None:
         message = f"{path}: no labels in its training split; expected at least one."
         raise InputError(message)
     middle = max(0, (len(study.slices) - _SAMPLE_SLICES) // 2)
     few = replace(study, slices=study.slices[middle : middle + _SAMPLE_SLICES])
+    return replace(_from_anywhere(manifest, path), studies=(few,))
+
+
+def _from_anywhere(manifest: Manifest, path: Path) -> Manifest:
+    """Return a manifest whose data sets are found wherever it lies."""
+    from napari_samri.datasets.manifest import root_of
+
     datasets = tuple(
         replace(dataset, root=str(root_of(dataset, path))) for dataset in manifest.datasets
     )
-    return replace(manifest, datasets=datasets, studies=(few,))
+    return replace(manifest, datasets=datasets)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
+from napari_samri.geometry.turns import TURNS
 from napari_samri.training.objective import OPTIMISERS, SAMRI_BP, Objective, recipe_of
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class TrainConfig:
     components : bool
         Each connected piece of a label is an object of its own, with its own box; else one box
         goes around all pieces.
+    augment : int
+        Of so many turned and flipped copies of the slices, at most 7, and the slices themselves,
+        an epoch shows one, by chance. The copies are banks of their own: see `turned_bank`.
     seed : int
     device : str
 
@@ -88,6 +92,7 @@ class TrainConfig:
     validate_masks: int = 1000
     split_slices: bool = False
     components: bool = False
+    augment: int = 0
     seed: int = 0
     device: str = "auto"
 
@@ -105,6 +110,9 @@ class TrainConfig:
                 f"patience is {self.patience} and weight decay {self.weight_decay}; expected at "
                 "least 0."
             )
+            raise InputError(message)
+        if self.augment not in range(TURNS):
+            message = f"{self.augment} turned copies; expected 0 to {TURNS - 1}."
             raise InputError(message)
         if self.optimiser not in OPTIMISERS or not 0 < self.rate_decay <= 1:
             message = (
@@ -125,6 +133,11 @@ class TrainConfig:
         free = ("bank", "out", "device", "epochs", "micro_batch", "patience")
         content = {name: value for name, value in self.as_dict().items() if name not in free}
         return json.dumps({**content, "arithmetic": _ARITHMETIC}, sort_keys=True)
+
+
+def turned_bank(config: TrainConfig, turn: int) -> Path:
+    """Return where the bank of a turned copy of the slices lies: in the run's folder."""
+    return config.out / f"turned-{turn}.zarr"
 
 
 def small_data(config: TrainConfig, masks: int) -> TrainConfig:

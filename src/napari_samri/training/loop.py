@@ -6,6 +6,7 @@ import json
 import math
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_samri.embeddings.bank import Bank
@@ -22,6 +23,7 @@ from napari_samri.jobs.events import (
 )
 from napari_samri.sam.device import resolve_device
 from napari_samri.segment.loading import load_model
+from napari_samri.training.config import turned_bank
 from napari_samri.training.curves import add_point, save_picture
 from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.export import first_card, save_best
@@ -115,7 +117,7 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
         ranks=ranks,
         bank=bank,
         model=model,
-        source=BankSource(bank, model.device),
+        source=BankSource(bank, model.device, _turned_banks(config, bank)),
         optimiser=optimiser,
         plan=EpochPlan(
             pairs.row,
@@ -125,6 +127,7 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
             masks_per_slice=config.masks_per_slice,
             quota=config.quota,
             seed=config.seed,
+            copies=config.augment,
         ),
         validation={split: chosen_of(split) for split in VALIDATION_SPLITS},
         untouched=chosen_of(UNTOUCHED),
@@ -133,6 +136,21 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
         state=state,
         cancel=cancel,
     )
+
+
+def _turned_banks(config: TrainConfig, bank: Bank) -> list[Bank]:
+    """Open the banks of turned slices, which have to be of the same kind as the bank."""
+    found = []
+    for turn in range(1, config.augment + 1):
+        copy = Bank(turned_bank(config, turn))
+        if copy.header != replace(bank.header, turn=turn):
+            message = (
+                f"{copy.path}: {copy.header.differences(replace(bank.header, turn=turn))}; "
+                "choose another folder for the result, where the copies are made anew."
+            )
+            raise InputError(message)
+        found.append(copy)
+    return found
 
 
 def _check_trainable(pairs: Pairs, config: TrainConfig) -> None:

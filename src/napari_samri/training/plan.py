@@ -8,7 +8,7 @@ and large ones in part, so that an epoch is nearly uniform over data sets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-_ORDER, _PROMPTS = 0, 1
+_ORDER, _PROMPTS, _TURNS = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,14 @@ class Group:
         One per mask; a label may come twice, with other prompts.
     samples : tuple of int
         Places in the epoch's table of uniform numbers.
+    turn : int
+        Which copy of the slice is shown.
     """
 
     row: int
     labels: tuple[int, ...]
     samples: tuple[int, ...]
+    turn: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,8 @@ class EpochPlan:
     quota : int or None
         Masks per data set and epoch; None: all of them, once.
     seed : int
+    copies : int
+        Turned ones of each slice, beside it.
 
     Raises
     ------
@@ -72,6 +77,7 @@ class EpochPlan:
     masks_per_slice: int = 4
     quota: int | None = None
     seed: int = 0
+    copies: int = 0
 
     def __post_init__(self) -> None:
         if not len(self.row):
@@ -94,7 +100,7 @@ class EpochPlan:
     def batches(self, epoch: int) -> list[list[Group]]:
         """Return the batches of an epoch, each a list of groups."""
         generator = np.random.default_rng((self.seed, epoch, _ORDER))
-        groups = self._groups(self._drawn(generator), generator)
+        groups = self._turned(self._groups(self._drawn(generator), generator), epoch)
         sizes = np.cumsum([len(group.labels) for group in groups])
         count = max(1, round(self.samples / self.batch))
         # As even as groups allow, instead of a last batch that is small and just as loud.
@@ -132,6 +138,14 @@ class EpochPlan:
                 groups.append(Group(row, labels, tuple(chosen)))
         return [groups[at] for at in generator.permutation(len(groups))]
 
+    def _turned(self, groups: list[Group], epoch: int) -> list[Group]:
+        """Choose a copy of each group's slice."""
+        if not self.copies:
+            return groups
+        generator = np.random.default_rng((self.seed, epoch, _TURNS))
+        turns = generator.integers(0, self.copies + 1, len(groups)).tolist()
+        return [replace(group, turn=turn) for group, turn in zip(groups, turns, strict=True)]
+
 
 def share_of(groups: list[Group], rank: int, ranks: int) -> list[Group]:
     """Return the groups of a batch that a rank does: as many masks as others, nearly."""
@@ -153,6 +167,10 @@ def micro_batches(groups: list[Group], masks: int) -> list[list[Group]]:
 
 def _parts_of(group: Group, masks: int) -> list[Group]:
     return [
-        Group(group.row, group.labels[begin : begin + masks], group.samples[begin : begin + masks])
+        replace(
+            group,
+            labels=group.labels[begin : begin + masks],
+            samples=group.samples[begin : begin + masks],
+        )
         for begin in range(0, len(group.labels), masks)
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from napari_samri.embeddings.bank.plan import slice_place
 from napari_samri.training.pairs import label_and_piece, low_res_scale
 from napari_samri.training.prompts import tight_boxes
 from napari_samri.training.step import Samples
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.embeddings.bank import Bank
+    from napari_samri.embeddings.bank.plan import SlicePlace
     from napari_samri.training.plan import Group
 
 # A piece of fewer low-resolution pixels is a speck, not an object.
 _LEAST_CELLS = 4
+_UNKNOWN = np.full(4, np.nan, np.float32)
 
 
 class BankSource:
@@ -30,26 +33,44 @@ class BankSource:
     ----------
     bank : Bank
     device : torch.device
+    turned : sequence of Bank
+        Copies of its slices, turned by 1, 2, ...; they may lack some.
     """
 
-    def __init__(self, bank: Bank, device: torch.device) -> None:
+    def __init__(self, bank: Bank, device: torch.device, turned: Sequence[Bank] = ()) -> None:
         self.bank = bank
         self._device = device
+        self._turned = [(copy, _rows_by_place(copy)) for copy in turned]
         self._boxes = _Boxes(bank)
 
     def read(self, groups: Sequence[Group]) -> Any:
         """Read embeddings and masks, on any thread; `to_samples` makes tensors of them."""
-        values, scale = self.bank.stored_batch([group.row for group in groups])
+        shown = [self._place_of(group) for group in groups]
+        values, scale = _stored(shown)
         found = [
-            (mask, self._boxes.of(group.row, number), at, place)
-            for at, group in enumerate(groups)
-            for labels in [self.bank.labels(group.row)]
+            (mask, self._box_of(group, bank, number), at, place)
+            for at, (group, (bank, row)) in enumerate(zip(groups, shown, strict=True))
+            for labels in [bank.labels(row)]
             for number, place in zip(group.labels, group.samples, strict=True)
             # Resampling may have covered it with a neighbour, or joined it to another piece.
             if (mask := _mask_of(labels, number)).any()
         ]
         masks, boxes, image, places = zip(*found, strict=True) if found else ((), (), (), ())
         return values, scale, masks, boxes, image, list(places)
+
+    def _place_of(self, group: Group) -> tuple[Bank, int]:
+        """Return the bank and the row of a group's copy of its slice; the slice if it lacks it."""
+        if group.turn:
+            copy, rows = self._turned[group.turn - 1]
+            row = rows.get(slice_place(*self.bank.slice_of(group.row)))
+            if row is not None:
+                return copy, row
+        return self.bank, group.row
+
+    def _box_of(self, group: Group, bank: Bank, number: int) -> NDArray[np.float32]:
+        if bank is not self.bank or bank.header.turn:
+            return _UNKNOWN
+        return self._boxes.of(group.row, number)
 
     def to_samples(self, read: Any, numbers: NDArray[np.float32]) -> Samples | None:
         """Return what was read as samples on the device; None if no mask is left."""
@@ -85,11 +106,32 @@ class _Boxes:
         label, piece = label_and_piece(number)
         at = np.searchsorted(self._keys, key := _keys(row, label))
         if piece or at == len(self._keys) or self._keys[at] != key:
-            return np.full(4, np.nan, np.float32)
+            return _UNKNOWN
         box = self._bank.pairs["box_xyxy"][self._order[at]]
         down, across = low_res_scale(self._bank, self._bank.rows["slice_shape"][row][None])[0]
         scale = np.array([across, down])
         return np.concatenate([box[:2] * scale, (box[2:] + 1) * scale - 1]).astype(np.float32)
+
+
+def _rows_by_place(bank: Bank) -> dict[SlicePlace, int]:
+    return {slice_place(*bank.slice_of(row)): row for row in range(len(bank))}
+
+
+def _stored(places: Sequence[tuple[Bank, int]]) -> tuple[Any, Any]:
+    """Return embeddings, and their scales, of rows of several banks of one kind."""
+    of_bank: dict[int, list[int]] = {}
+    for at, (bank, _) in enumerate(places):
+        of_bank.setdefault(id(bank), []).append(at)
+    order, parts = [], []
+    for own in of_bank.values():
+        parts.append(places[own[0]][0].stored_batch([places[at][1] for at in own]))
+        order += own
+    if len(parts) == 1:
+        return parts[0]
+    back = np.argsort(order)
+    values = np.concatenate([values for values, _ in parts])[back]
+    scales = [scale for _, scale in parts if scale is not None]
+    return values, np.concatenate(scales)[back] if scales else None
 
 
 def _keys(row: Any, label: Any) -> Any:

@@ -52,9 +52,10 @@ class ValidationSet:
         for number, place in enumerate(chosen):
             of_row.setdefault(int(pairs.row[place]), []).append((int(pairs.label[place]), number))
         groups = [
-            Group(row, *zip(*found[begin : begin + masks_per_slice], strict=True))
+            Group(row, tuple(label for label, _ in part), tuple(number for _, number in part))
             for row, found in of_row.items()
             for begin in range(0, len(found), masks_per_slice)
+            for part in [found[begin : begin + masks_per_slice]]
         ]
         return cls(groups, count)
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 from napari_samri.embeddings.bank.zarr_files import zarr_group
 from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.geometry.low_res import REDUCTIONS, Reduction
+from napari_samri.geometry.turns import TURNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,8 @@ class BankHeader:
         ``float16`` or ``int8`` (one scale per channel).
     reduction : str
         How labels are brought to low resolution: see `labels_to_low_res`.
+    turn : int
+        How slices and labels were turned before they were embedded: see `turned`.
     """
 
     architecture: str
@@ -59,6 +62,7 @@ class BankHeader:
     embedding_shape: tuple[int, int, int]
     quantisation: Quantisation = "float16"
     reduction: Reduction = "area"
+    turn: int = 0
 
     def __post_init__(self) -> None:
         if self.quantisation not in QUANTISATIONS:
@@ -73,10 +77,15 @@ class BankHeader:
                 f"{', '.join(REDUCTIONS)}."
             )
             raise InputError(message)
+        if self.turn not in range(TURNS):
+            message = f"the turn is {self.turn!r}; expected 0 to {TURNS - 1}."
+            raise InputError(message)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the header as JSON values, with the format's name and version."""
         fields = {**asdict(self), "embedding_shape": list(self.embedding_shape)}
+        if not self.turn:
+            del fields["turn"]
         if self.reduction == "majority":
             del fields["reduction"]  # as a bank of version 1 has it: the names of its parts depend
             return {"format": FORMAT, "version": _OF_MAJORITY, **fields}
