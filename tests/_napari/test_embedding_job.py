@@ -295,6 +295,20 @@ def test_a_folder_is_prepared_beside_the_bank(tmp_path: Path, request_: EmbedReq
     assert any("case0" in problem for problem in problems)
 
 
+def test_how_a_folder_is_read(tmp_path: Path, request_: EmbedRequest) -> None:
+    folder = tmp_path / "data"
+    make_data(folder, 2)
+    how = {"layout": "pairs", "patient_pattern": "case(?P<patient>.)", "channel": 3}
+    steps = ready_manifest(EmbedRequest(source=folder, out=request_.out, **how), lambda: False)
+    list(steps)
+    manifest = read_manifest(tmp_path / "bank.json")
+    assert manifest.datasets[0].layout == "pairs"
+    assert {study.patient for study in manifest.studies} == {"0", "1"}
+    unknown = EmbedRequest(source=folder, out=request_.out, layout="x")
+    with pytest.raises(InputError, match="no layout is called"):
+        list(ready_manifest(unknown, lambda: False))
+
+
 # Sums
 
 

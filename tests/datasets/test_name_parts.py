@@ -35,6 +35,7 @@ from napari_samri.datasets.name_parts import has_number, read_name, says_no_pers
         ("sub-01-ses-1", "sub-01", ("subject",)),
         ("Anna_session2", "Anna", ("session",)),
         ("p01_visit_3", "p01", ("visit",)),
+        ("Subject 1 visit 2", "Subject 1", ("visit",)),
         ("9000099_V01_LEFT", "9000099", ("side", "visit")),
         ("p01_L", "p01", ("side",)),
         ("p01R", "p01", ("side",)),

@@ -76,7 +76,7 @@ def test_who_may_be_torn_is_told(tmp_path):
 @pytest.mark.filterwarnings("ignore:no patient is in")
 def test_pictures_of_too_few_people_are_told(tmp_path):
     make(tmp_path, "pairs", [f"site1_frame{n}" for n in range(9)])
-    with pytest.warns(InputWarning, match="9 names would be of site1 alone"):
+    with pytest.warns(InputWarning, match="9 names would be of 1 patients only, such as site1"):
         manifest = prepare(tmp_path)
     assert len({study.patient for study in manifest.studies}) == 9
 

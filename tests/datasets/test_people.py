@@ -29,7 +29,7 @@ def test_what_would_leave_one_or_two_people_is_told():
     names = [f"site1_frame{n}" for n in range(20)]
     found, (note,) = people_of(names)
     assert {name: person for name, (person, _) in found.items()} == {name: name for name in names}
-    assert "20 names would be of site1 alone" in note
+    assert "20 names would be of 1 patients only, such as site1" in note
     # but two patients with a few pictures each are two patients
     assert set(people(["p1_ES", "p1_ED", "p2_ES", "p2_ED"]).values()) == {"p1", "p2"}
 
@@ -42,12 +42,16 @@ def test_subjects_are_believed_however_few():
 def test_names_without_a_number_are_told_by_their_company():
     names = [f"{who}_t{n}" for who in ("Anna", "Ben", "Cleo") for n in (0, 1)]
     assert set(people(names).values()) == {"Anna", "Ben", "Cleo"}
-    assert people(["heart_t0", "heart_t1"]) == {"heart_t0": "heart_t0", "heart_t1": "heart_t1"}
+    found, (note,) = people_of(["heart_t0", "heart_t1"])
+    assert [person for person, _ in found.values()] == ["heart_t0", "heart_t1"]
+    assert "2 names would be of 1 patients only, such as heart" in note
 
 
 def test_scans_are_pictures_of_some_people_and_people_of_some_data_sets():
     few = [f"p{n}_scan{k}" for n in range(5) for k in (1, 2)]
     assert set(people(few).values()) == {f"p{n}" for n in range(5)}
+    days = [f"mouse{n}_d{k}" for n in range(5) for k in (0, 7)]
+    assert set(people(days).values()) == {f"mouse{n}" for n in range(5)}
     many = [f"ds{n}_scan{k}" for n in range(5) for k in range(20)]
     assert people(many) == {name: name for name in many}
 

@@ -192,6 +192,25 @@ def embed_in_four_sittings(sit_down: Callable[[], Embedder], data: Path, bank: P
     assert np.asarray(labels.data[row]).any()
 
 
+def test_the_form_says_how_a_folder_is_read() -> None:
+    from qtpy.QtWidgets import QApplication
+
+    from napari_samri._qt.embed_form import EmbedForm
+
+    app = QApplication.instance() or QApplication([])
+    form = EmbedForm("cpu", keep=False)
+    before = form.choices
+    assert (before.layout, before.patient_pattern, before.channel) == ("", "", None)
+    form.layout_id.value, form.patient.value, form.channel.value = "brats", " ^(p1) ", 2
+    after = form.choices
+    assert (after.layout, after.patient_pattern, after.channel) == ("brats", "^(p1)", 2)
+    form.source.value = "manifest"
+    hidden = [form.folder, form.layout_id, form.patient, form.channel]
+    assert all(row.native.isHidden() for row in hidden)
+    form.deleteLater()
+    app.processEvents()
+
+
 def test_a_made_up_data_set(sit_down: Callable[[], Embedder], tmp_path: Path) -> None:
     data = tmp_path / "data"
     make_data(data, 18)

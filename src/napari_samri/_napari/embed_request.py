@@ -14,7 +14,7 @@ from napari.layers import Image
 from napari_samri._napari.bank_view import is_of_bank
 from napari_samri._napari.layers import is_usable, reference_of, volume_of
 from napari_samri._napari.planes import shown_plane
-from napari_samri.datasets import prepare_steps, read_manifest, write_manifest
+from napari_samri.datasets import Source, prepare_steps, read_manifest, write_manifest
 from napari_samri.errors import Cancelled, GeometryError, InputError, InputWarning
 from napari_samri.filenames import has_suffix, stem_of
 from napari_samri.io import save_labels
@@ -70,6 +70,12 @@ class EmbedRequest:
     model, device, quantisation : str
     workers : int
         Processes at once.
+    layout : str
+        Of a folder; empty to recognise it.
+    patient_pattern : str
+        Tells the patients of a folder; empty to tell them from names.
+    channel : int or None
+        Of 4D images in a folder, the volume that the labels belong to.
     """
 
     source: Path | LayerPair
@@ -78,6 +84,9 @@ class EmbedRequest:
     device: str = "auto"
     quantisation: str = "float16"
     workers: int = 1
+    layout: str = ""
+    patient_pattern: str = ""
+    channel: int | None = None
 
     @property
     def title(self) -> str:
@@ -263,14 +272,20 @@ def ready_manifest(
     path = request.out.with_suffix(".json")
     _check_replaceable(path)
     if isinstance(source, LayerPair):
-        source = write_pair(request.out.with_name(f"{request.out.stem}_layers"), source)
-    manifest, notes = yield from prepared(source, cancel)
+        data = Source(write_pair(request.out.with_name(f"{request.out.stem}_layers"), source))
+    else:
+        data = Source(source, layout=request.layout or None, channel=request.channel)
+    manifest, notes = yield from prepared(data, cancel, patient_pattern=request.patient_pattern)
     write_manifest(path, manifest)
     return path, (*manifest.problems, *notes)
 
 
 def prepared(
-    source: Path, cancel: Cancel, rules: Rules | None = None
+    source: Path | Source,
+    cancel: Cancel,
+    rules: Rules | None = None,
+    *,
+    patient_pattern: str = "",
 ) -> Generator[Progressed, None, tuple[Manifest, tuple[str, ...]]]:
     """Prepare a data set; return its manifest, and notes on it.
 
@@ -286,7 +301,7 @@ def prepared(
     InputError
         If nothing can be used.
     """
-    steps = prepare_steps(source, rules)
+    steps = prepare_steps(source, rules, patient_pattern=patient_pattern or ())
     notes: list[str] = []
     while True:
         # Step by step: what another part of the viewer warns of in between is none of ours.

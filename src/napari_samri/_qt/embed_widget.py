@@ -96,6 +96,9 @@ class EmbedWidget(JobWidget):
             device=choices.device,
             quantisation=choices.quantisation,
             workers=choices.workers,
+            layout=choices.layout,
+            patient_pattern=choices.patient_pattern,
+            channel=choices.channel,
         )
 
     def _suggest(self) -> None:

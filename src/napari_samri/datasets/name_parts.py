@@ -36,20 +36,20 @@ _ENTITIES = (
 # Words that leave no doubt, wherever they stand.
 _PLAIN = (
     ("BIDS entity", rf"(?:{_ENTITIES})-[^\W_]+"),
-    ("frame", r"frame[-_]?\d+"),
-    ("time point", r"(?:time[-_ ]?point|time|tp)[-_]?\d+"),
-    ("session", r"(?:session|sess|ses)[-_]?\d+"),
-    ("visit", r"visit[-_]?(?:\d+|[a-z])"),
-    ("run", r"run[-_]?\d+"),
+    ("frame", r"frame[-_ ]?\d+"),
+    ("time point", r"(?:time[-_ ]?point|time|tp)[-_ ]?\d+"),
+    ("session", r"(?:session|sess|ses)[-_ ]?\d+"),
+    ("visit", r"visit[-_ ]?(?:\d+|[a-z])"),
+    ("run", r"run[-_ ]?\d+"),
     ("heart's phase", r"ED|ES|(?:end[-_]?)?(?:diastol|systol)(?:e|ic)"),
     ("side", r"left|right"),
-    ("echo", r"echo[-_]?\d+"),
-    ("slab", r"(?:slab|stack)[-_]?\d+"),
-    ("slice", r"slice[-_]?\d+"),
-    ("follow-up", r"baseline|screening|follow[-_]?up(?:[-_]?\d+)?|fu[-_]?\d+[a-z]?"),
-    ("follow-up", r"(?:month|week|year|day)[-_]?\d+(?:[-_]\d)?"),
-    ("follow-up", r"(?:pre|post)[-_]?(?:op|operative|treatment|surgery|rt|chemo|contrast)?"),
-    ("retest", r"re-?(?:test|scan|peat)[-_]?\d*"),
+    ("echo", r"echo[-_ ]?\d+"),
+    ("slab", r"(?:slab|stack)[-_ ]?\d+"),
+    ("slice", r"slice[-_ ]?\d+"),
+    ("follow-up", r"baseline|screening|follow[-_]?up(?:[-_ ]?\d+)?|fu[-_ ]?\d+[a-z]?"),
+    ("follow-up", r"(?:month|week|year|day)[-_ ]?\d+(?:[-_]\d)?"),
+    ("follow-up", r"(?:pre|post)[-_ ]?(?:op|operative|treatment|surgery|rt|chemo|contrast)?"),
+    ("retest", r"re-?(?:test|scan|peat)[-_ ]?\d*"),
 )
 _CONTRASTS = (
     "t1|t1w|t1c|t1ce|t1gd|t1n|t1post|t1map|t2|t2w|t2f|t2s|t2star|t2starw|flair|pd|pdw|adc|dwi|dti"
@@ -72,7 +72,10 @@ _SHORT = (
     ("time series", r"4d"),
 )
 # They may count people as well as pictures of one: `people` looks at all names to tell.
-_COUNTED = (("scan", r"(?:scan|series|acq|vol|volume|image|img|study|exam|rep)[-_]?\d+"),)
+_COUNTED = (
+    ("scan", r"(?:scan|series|acq|vol|volume|image|img|study|exam|rep)[-_ ]?\d+"),
+    ("follow-up", r"[dwy]\d{1,4}"),
+)
 # BraTS of 2017 to 2019 ends in the number of the visit, later ones in that of the patient.
 _BRATS_VISIT = re.compile(r"(?<=\w)_\d$")
 _BRATS = re.compile(r"^brats1[3-9]_.+_.+_\d$", re.IGNORECASE)
@@ -113,13 +116,16 @@ class ReadName:
         The name without its known parts; the whole name if nothing would be left.
     parts : tuple of str
         Which kinds of parts were left out, or what the person is known by.
+    short : str
+        The person if also short parts after a name without a number say which picture it is:
+        right only if all names of the data set together bear it out.
     bold : str
-        The person if also short parts after a name without a number, and counted scans, say
-        which picture it is: right only if all names of the data set together bear it out.
+        The person if counted scans do too.
     """
 
     person: str
     parts: tuple[str, ...]
+    short: str
     bold: str
 
     @property
@@ -133,13 +139,13 @@ def read_name(name: str) -> ReadName:
     name = composed(name)
     for kind, pattern in _FOUND_PEOPLE:
         if found := pattern.search(name):
-            return ReadName(found[0], (kind,), found[0])
+            return ReadName(found[0], (kind,), found[0], found[0])
     plain, parts = _without_plain(name)
-    person, more = _without_short(plain)
-    if not has_number(person):
-        person, more = plain, []
+    short, more = _without_short(plain)
     bold, _ = _without_short(plain, counted=True)
-    return ReadName(person, tuple(dict.fromkeys([*parts, *more])), bold or person)
+    if not has_number(short):
+        return ReadName(plain, tuple(dict.fromkeys(parts)), short, bold)
+    return ReadName(short, tuple(dict.fromkeys([*parts, *more])), short, bold)
 
 
 def says_no_person(name: str) -> bool:

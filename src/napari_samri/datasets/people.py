@@ -60,20 +60,26 @@ def people_of(names: Iterable[str]) -> tuple[dict[str, tuple[str, tuple[str, ...
     """
     read = {name: read_name(name) for name in names}
     sure = {name: found.person for name, found in read.items()}
-    bold = {name: found.bold for name, found in read.items()}
-    kinds = {name: found.parts for name, found in read.items()}
-    if _merges(bold, sure) and _bears_out(bold):
-        parts = {name: kinds[name] or ("short part",) * (bold[name] != name) for name in read}
-        return {name: (bold[name], parts[name]) for name in read}, []
-    subjects = all(found.is_subject for found in read.values())
-    if subjects or _is_plausible(sure):
-        return {name: (sure[name], kinds[name]) for name in read}, []
-    left = ", ".join(sorted(set(sure.values())))
-    note = (
-        f"read without their known parts, {len(read)} names would be of {left} alone, so each "
-        "whole name is taken for a patient's. If they are pictures of one patient, give a pattern."
+    short = {name: found.short for name, found in read.items()}
+    for people in ({name: found.bold for name, found in read.items()}, short):
+        if _merges(people, sure) and _bears_out(people):
+            return {
+                name: (person, read[name].parts or ("short part",) * (person != name))
+                for name, person in people.items()
+            }, []
+    if not _is_plausible(sure) and not all(found.is_subject for found in read.values()):
+        return {name: (name, ()) for name in read}, [_doubt(sure)]
+    notes = [_doubt(short)] if _merges(short, sure) else []
+    return {name: (person, read[name].parts) for name, person in sure.items()}, notes
+
+
+def _doubt(people: Mapping[str, str]) -> str:
+    merged = sorted({person for name, person in people.items() if person != name})
+    return (
+        f"without their known parts, {len(people)} names would be of {len(set(people.values()))} "
+        f"patients only, such as {merged[0]}: each whole name is taken for a patient's instead. If "
+        "they are several pictures of one patient, give a pattern."
     )
-    return {name: (name, ()) for name in read}, [note]
 
 
 def one_spelling(names: Iterable[str]) -> dict[str, str]:
