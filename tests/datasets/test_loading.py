@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from napari_samri import load_volume
-from napari_samri.datasets import Rules, Source, prepare, read_manifest, write_manifest
+from napari_samri.datasets import (
+    DataSet,
+    Rules,
+    Source,
+    prepare,
+    read_manifest,
+    root_of,
+    write_manifest,
+)
 from napari_samri.datasets.loading import load_study, of_channel
 from napari_samri.errors import GeometryError, InputError, InputWarning
 from tests.datasets.making import AFFINES, SHAPE, boxes, noise, write
@@ -196,6 +204,16 @@ def test_a_manifest_that_moved_to_a_disk_with_other_forms(tmp_path):
     write(tmp_path / name / "y.nii", boxes())
     study = a_study(image="Zo\u00eb/x.nii", labels="Zo\u00eb/y.nii")
     assert load_study(tmp_path, study)[1].any()
+
+
+def test_roots_however_they_are_spelled(tmp_path):
+    folder = tmp_path / unicodedata.normalize("NFD", "Zo\u00eb")
+    write(folder / "a_img.nii", noise(1))
+    write(folder / "a_seg.nii", boxes())
+    manifest = prepare(tmp_path / "Zo\u00eb")
+    assert manifest.datasets[0].root == str(folder)
+    elsewhere = DataSet("a", "Zo\u00eb", "pairs")
+    assert root_of(elsewhere, tmp_path / "m.json") == folder
 
 
 def test_a_lost_file(tmp_path):

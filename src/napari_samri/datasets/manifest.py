@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.datasets.checks import check_manifest
 from napari_samri.datasets.rules import Rules
+from napari_samri.datasets.spelling import real_path
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from napari_samri.datasets.people import NameReading
 
@@ -261,8 +262,9 @@ def manifest_from_json(content: bytes, source: str) -> Manifest:
 
 
 def root_of(dataset: DataSet, manifest_path: Path) -> Path:
-    """Return the folder that a data set's paths are relative to."""
-    return manifest_path.absolute().parent / dataset.root
+    """Return the folder that a data set's paths are relative to, as its disk spells it."""
+    root = manifest_path.absolute().parent / dataset.root
+    return real_path(root, Path(root.anchor))
 
 
 def _dumps(value: Any) -> str:

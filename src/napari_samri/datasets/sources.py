@@ -16,6 +16,7 @@ from napari_samri.datasets.layouts import detect_layout, find_in_two_folders, la
 from napari_samri.datasets.manifest import DataSet
 from napari_samri.datasets.patients import with_patients
 from napari_samri.datasets.patterns import PatientPatterns
+from napari_samri.datasets.spelling import real_path
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
@@ -153,10 +154,10 @@ def gather(
 
 
 def _absolute(path: Path) -> Path:
-    """Return an absolute path without ``..``; links are left as they are."""
+    """Return an absolute path without ``..``, as the disk spells it; links are left as they are."""
     absolute = Path(os.path.abspath(os.path.expanduser(path)))
     _check_text(str(absolute))
-    return absolute
+    return real_path(absolute, Path(absolute.anchor))
 
 
 def _names(source: Source, findings: Findings, taken: list[str]) -> dict[str, str]:

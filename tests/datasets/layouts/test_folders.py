@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from napari_samri.datasets.layouts import find_in_two_folders
@@ -59,6 +61,12 @@ def test_what_does_not_fit(tmp_path):
     assert len(findings.cases) == 1
     assert [text.split(":")[0] for text in findings.problems] == ["i/a.nii", "i/b.nii", "l/d.nii"]
     assert "2 label files fit (l/b.nii, l/b_seg.nii)" in findings.problems[1]
+
+
+def test_folders_in_between_however_they_are_spelled(tmp_path):
+    name = "Zo\u00eb"
+    touch(tmp_path, f"i/{name}/t1.nii", f"l/{unicodedata.normalize('NFD', name)}/t1.nii")
+    assert len(find_in_two_folders(tmp_path / "i", tmp_path / "l").cases) == 1
 
 
 def test_folders_of_dicom(tmp_path):

@@ -12,6 +12,7 @@ from napari_samri.datasets.layouts.base import Case, Findings
 from napari_samri.datasets.layouts.files import images_below, patient_of, stem
 from napari_samri.datasets.layouts.matching import by_key, match
 from napari_samri.datasets.layouts.pairs import IMAGE_END, LABELS_END
+from napari_samri.datasets.spelling import composed
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,13 +83,17 @@ def _above(images: Path, labels: Path) -> Path:
         raise InputError(message) from error
 
 
+def _between(path: Path, folder: Path) -> Path:
+    return Path(composed(str(path.parent.relative_to(folder))))
+
+
 def _labels_key(path: Path, folder: Path) -> _Key:
-    return path.parent.relative_to(folder), LABELS_END.sub("", stem(path))
+    return _between(path, folder), LABELS_END.sub("", stem(path))
 
 
 def _image_key(path: Path, folder: Path, known: Container[_Key]) -> _Key:
     """Return the first of an image's possible keys that labels have; the shortest if none."""
-    between, name = path.parent.relative_to(folder), stem(path)
+    between, name = _between(path, folder), stem(path)
     plain = CHANNEL.sub("", IMAGE_END.sub("", CHANNEL.sub("", name)))
     names = (name, IMAGE_END.sub("", name), CHANNEL.sub("", name), plain, LABELS_END.sub("", name))
     return next(((between, each) for each in names if (between, each) in known), (between, plain))
