@@ -424,6 +424,18 @@ def test_odd_real_files_are_read_as_nibabel_reads_them_or_refused(shared_data):
         np.testing.assert_allclose(volume.grid.affine, image.affine, atol=1e-5, err_msg=name)
 
 
+def test_real_images_and_labels_are_read_as_nibabel_reads_them(shared_data):
+    paths = [
+        *shared_data.glob("images_labelled/*.nii.gz"),
+        *shared_data.glob("labels_only/*.nii.gz"),
+    ]
+    assert len(paths) >= 50
+    for path in paths:
+        volume, image = load_volume(path), nib.load(path)
+        assert np.array_equal(as_stored(volume), np.asanyarray(image.dataobj)), path.name
+        np.testing.assert_allclose(volume.grid.affine, image.affine, atol=1e-6, err_msg=path.name)
+
+
 def test_broken_real_files_are_refused_by_name(shared_data):
     found = read_all(sorted((shared_data / "broken").iterdir()))
     assert set(found) == READABLE_BROKEN

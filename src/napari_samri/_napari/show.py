@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samri._napari.layers import layer_options, volume_name
-from napari_samri.io import load_volume
+from napari_samri.io import load_labels, load_volume
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_layers(viewer: ViewerModel, image: Path, labels: Path) -> None:
     """Add a volume and its labels, on the slice that holds most of the labels."""
-    volume, marked = load_volume(image), load_volume(labels)
+    volume, marked = load_volume(image), load_labels(labels)
     viewer.add_image(volume.array, **layer_options(volume, volume_name(volume)))
     layer = viewer.add_labels(np.array(marked.array), **layer_options(marked, volume_name(marked)))
     counts = (marked.array > 0).reshape(len(marked.array), -1).sum(axis=1)
