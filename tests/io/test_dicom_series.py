@@ -11,7 +11,7 @@ from pydicom import dcmread
 
 from napari_samri import load_volume, save_labels
 from napari_samri.errors import GeometryError, InputError, InputWarning
-from tests.io.test_dicom import AXIAL, OBLIQUE, SAGITTAL, SPACING_MM, make_series, make_slice
+from tests.io.test_dicom import AXIAL, OBLIQUE, SAGITTAL, make_series, make_slice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -264,11 +264,11 @@ def test_what_cannot_be_told_is_warned_of_and_what_is_no_dicom_is_not(tmp_path):
 
 
 def test_defaults_of_the_converter_do_not_count(tmp_path, monkeypatch):
-    """A file in the home folder could scale the voxels otherwise."""
+    """A file in the home folder would have it scale the voxels, to use all of 16 bits."""
     pixels = make_series(tmp_path / "s", count=3)
     monkeypatch.setenv("HOME", str(tmp_path))
-    text = "isGZ=1\nisMaximize16BitRange=1\nisFlipY=0\nfilename=%p\n"
+    text = "isGZ=0\nisMaximize16BitRange=1\nisBIDS=1\nfilename=%p\n"
     (tmp_path / ".dcm2nii.ini").write_text(text)
     volume = load_volume(tmp_path / "s")
-    assert volume.array.max() == pixels.max()
-    assert SPACING_MM[1] == pytest.approx(volume.spacing_mm[2])
+    assert volume.array.dtype == np.uint16
+    assert sorted(volume.array.ravel()) == sorted(pixels.ravel())
