@@ -248,3 +248,79 @@ def test_an_image_that_comes_while_another_one_is_segmented_does_not_cover_it() 
     finally:
         viewer.close()
         rest()
+
+
+def test_unsaved_labels_are_asked_for_before_the_window_closes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from qtpy.QtWidgets import QFileDialog, QMessageBox
+
+    asked: list[str] = []
+    answers: list[Any] = []
+
+    def question(*arguments: Any) -> Any:
+        asked.append(arguments[2])
+        return answers.pop(0)
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("/nowhere/a.nii.gz", ""))
+    viewer = new_viewer()
+    window = viewer.window._qt_window  # as napari's own menu closes it
+    buttons = QMessageBox.StandardButton
+    try:
+        widget, dock = open_widget(viewer)
+        rest()
+        annotation = widget.annotation
+        annotation.session.paint((np.array([1]), np.array([2]), np.array([3])), np.array([1]))
+        for answer in (buttons.Cancel, buttons.Save):  # its grid is not known: it cannot be saved
+            answers.append(answer)
+            assert not window.close()
+            assert window.isVisible()
+            assert not annotation.closed
+        dock.destroyOnClose()  # the labels are in no file all the same
+        until(lambda: annotation.closed, "the session to end")
+        answers.append(buttons.Cancel)
+        assert not window.close()
+        answers.append(buttons.Discard)
+        assert window.close()
+        assert len(asked) == 4
+        assert all("'image labels'" in text for text in asked)
+        assert annotation.journal.path.exists()
+        assert "Traceback" not in capfd.readouterr().err
+    finally:
+        viewer.close()
+        rest()
+
+
+def test_a_mask_stored_as_numbers_with_a_point_is_no_image_by_itself() -> None:
+    import napari
+
+    viewer = napari.Viewer(show=True)
+    mask = np.zeros((8, 64, 64), np.float32)
+    mask[2:6, 20:40, 20:40] = 2
+    try:
+        layer = viewer.add_image(mask, name="mask")
+        widget, _ = open_widget(viewer)
+        assert widget.annotation is None
+        widget.images.chosen.emit(layer)
+        assert widget.annotation is None
+        assert "'mask' holds only a few whole numbers" in widget.session.status.message.text()
+        assert not widget.images.insist.isHidden()
+        grey = np.random.default_rng(0).normal(100, 5, mask.shape).astype(np.float32)
+        viewer.add_image(grey, name="grey")
+        until(lambda: widget.annotation, "a session on the image")
+        assert widget.annotation.image.name == "grey"
+        widget.images.labels_chosen.emit(layer)
+        assert widget.annotation.link.canvas.labels.name == "mask"
+        assert layer not in viewer.layers
+        np.testing.assert_array_equal(widget.annotation.session.labels, mask)
+        again = viewer.add_image(mask, name="phantom")
+        widget.images.chosen.emit(again)
+        assert widget.annotation.image.name == "grey"
+        widget.images.insist.click()
+        assert widget.annotation.image is again
+        assert widget.images.insist.isHidden()
+        widget.close()
+    finally:
+        viewer.close()
+        rest()

@@ -17,7 +17,7 @@ from napari_samri._napari.planes import shown_plane
 from napari_samri.datasets import Source, prepare_steps, read_manifest, write_manifest
 from napari_samri.errors import Cancelled, GeometryError, InputError, InputWarning
 from napari_samri.filenames import has_suffix, stem_of
-from napari_samri.io import save_labels
+from napari_samri.io import label_volume, save_labels
 from napari_samri.io.atomic import make_folder
 from napari_samri.io.images import in_radiological_order, save_image
 from napari_samri.session.journal import image_identity
@@ -176,7 +176,9 @@ def suggested_bank(source: Path | LayerPair | None) -> Path | None:
     return source.with_name(name + BANK_SUFFIX)
 
 
-def layer_pair(image: Image | None, labels: Labels | None, *, copied: bool = True) -> LayerPair:
+def layer_pair(
+    image: Image | None, labels: Labels | Image | None, *, copied: bool = True
+) -> LayerPair:
     """Return what is to be embedded of two layers.
 
     Parameters
@@ -193,7 +195,7 @@ def layer_pair(image: Image | None, labels: Labels | None, *, copied: bool = Tru
     if image is None or labels is None:
         message = "choose an image layer and the labels layer on it; open or draw them first."
         raise InputError(message)
-    volume, marked = volume_of(image), volume_of(labels)
+    volume, marked = volume_of(image), label_volume(volume_of(labels))
     if volume.array.ndim != 3:
         message = (
             f"the layer '{image.name}' has {volume.array.ndim} axes; expected a volume of 3 "

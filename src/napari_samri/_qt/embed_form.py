@@ -43,7 +43,7 @@ class Choices:
     channel: int | None
     manifest: Path | None
     image: Image | None
-    labels: Labels | None
+    labels: Labels | Image | None  # what is open as an image may be labels
     out: Path | None
     quantisation: str
     device: str

@@ -34,7 +34,7 @@ class Choices:
     source: Source
     bank: Path | None
     image: Image | None
-    labels: Labels | None
+    labels: Labels | Image | None  # what is open as an image may be labels
     out: Path | None
     objective: str
     components: bool

@@ -131,7 +131,10 @@ class FinetuneWidget(JobWidget):
         self._of_labels.close()
         labels = self.form.labels.value
         if labels is not None:
-            for event in (labels.events.paint, labels.events.data):
+            for name in ("paint", "data"):
+                event = getattr(labels.events, name, None)  # an image is not painted on
+                if event is None:
+                    continue
                 self._of_labels.add(event, lambda *_: self._soon.start(_REST_MILLISECONDS))
 
     def _request(self, *, only_estimate: bool = False) -> TuneRequest:

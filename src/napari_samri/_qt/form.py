@@ -67,7 +67,7 @@ class JobForm(QWidget):
                 row.visible = visible
                 label.setVisible(visible)
 
-    def show_layers(self, images: Sequence[Image], labels: Sequence[Labels]) -> None:
+    def show_layers(self, images: Sequence[Image], labels: Sequence[Labels | Image]) -> None:
         """List layers; the choice stays where it can, else it is the newest."""
         for box, layers in ((self.image, images), (self.labels, labels)):
             before = box.value

@@ -19,13 +19,14 @@ class ImagePanel(QWidget):
     """Lists of image and labels layers, and a button that opens a file."""
 
     chosen = Signal(object)  # Image, or None
-    labels_chosen = Signal(object)  # Labels, or None for a new layer
+    labels_chosen = Signal(object)  # Labels, labels that are open as Image, or None: a new layer
     open_clicked = Signal()
+    insisted = Signal(object)  # Image that looks like labels, but is none
 
     def __init__(self) -> None:
         super().__init__()
         self._images: list[Image] = []
-        self._labels: list[Labels | None] = []
+        self._labels: list[Labels | Image | None] = []
         self.images, self.labels = QComboBox(), QComboBox()
         self.images.setToolTip("Image layer to annotate: 2D, 3D, or 4D with time first")
         self.labels.setToolTip("Labels layer that masks are written to; of the image's shape")
@@ -41,6 +42,11 @@ class ImagePanel(QWidget):
             "the file's grid (dropped files may go to napari's reader instead)"
         )
         self.open.clicked.connect(self.open_clicked)
+        self._doubtful: Image | None = None
+        self.insist = QPushButton("It is an image")
+        self.insist.setToolTip("Segment it, though it holds only a few whole numbers")
+        self.insist.clicked.connect(self._insist)
+        self.insist.hide()
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(QLabel("Image"), 0, 0)
@@ -48,6 +54,7 @@ class ImagePanel(QWidget):
         layout.addWidget(self.open, 0, 2)
         layout.addWidget(QLabel("Labels"), 1, 0)
         layout.addWidget(self.labels, 1, 1, 1, 2)
+        layout.addWidget(self.insist, 2, 1, 1, 2)
         layout.setColumnStretch(1, 1)
 
     def show_images(self, images: Sequence[Image], chosen: Image | None) -> None:
@@ -59,7 +66,14 @@ class ImagePanel(QWidget):
             self.images.setCurrentIndex(self._images.index(chosen))
         self.images.setEnabled(bool(images))
 
-    def show_labels(self, layers: Sequence[Labels], chosen: Labels | None) -> None:
+    def show_doubtful(self, image: Image | None) -> None:
+        """Offer to take something for an image that looks like labels, or nothing."""
+        self._doubtful = image
+        self.insist.setVisible(image is not None)
+        if image is not None:
+            self.insist.setText(f"'{image.name}' is an image")
+
+    def show_labels(self, layers: Sequence[Labels | Image], chosen: Labels | None) -> None:
         """List labels layers to go on with; emits nothing."""
         self._labels = [*layers, None]
         self.labels.clear()
@@ -70,6 +84,10 @@ class ImagePanel(QWidget):
     def _choose_image(self, index: int) -> None:
         if 0 <= index < len(self._images):
             self.chosen.emit(self._images[index])
+
+    def _insist(self) -> None:
+        if self._doubtful is not None:
+            self.insisted.emit(self._doubtful)
 
     def _choose_labels(self, index: int) -> None:
         self.labels_chosen.emit(self._labels[index])

@@ -6,14 +6,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Labels
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from napari_samri._napari.bank_view import is_of_bank
 from napari_samri._napari.connections import Connections
-from napari_samri._napari.layers import is_usable
 from napari_samri._napari.preferences import current_settings
+from napari_samri._napari.roles import images_of, labels_of
 from napari_samri._qt.docked import DockedWidget
 from napari_samri._qt.model_panel import ModelPanel
 from napari_samri.errors import SamriError
@@ -119,9 +117,7 @@ class JobWidget(DockedWidget):
         self.models.setEnabled(not status.busy)
 
     def _show_layers(self) -> None:
-        layers = [each for each in self.viewer.layers if not is_of_bank(each)]
-        images = [each for each in layers if isinstance(each, Image) and is_usable(each)]
-        self.form.show_layers(images, [each for each in layers if isinstance(each, Labels)])
+        self.form.show_layers(images_of(self.viewer), labels_of(self.viewer))
 
 
 class _Farewell:

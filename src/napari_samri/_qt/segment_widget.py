@@ -12,13 +12,21 @@ from napari.utils.notifications import show_info
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from napari_samri._napari.annotation import annotations_of
 from napari_samri._napari.canvas import new_labels
 from napari_samri._napari.connections import Connections
-from napari_samri._napari.layers import is_usable, volume_name
+from napari_samri._napari.layers import volume_name
 from napari_samri._napari.model_choice import model_chosen
 from napari_samri._napari.preferences import current_settings
 from napari_samri._napari.reader import layer_data, source_of
+from napari_samri._napari.roles import (
+    as_labels_layer,
+    doubt,
+    images_of,
+    labels_of,
+    may_be_labels,
+    use_as_image,
+)
+from napari_samri._qt.closing import LABEL_FILES, guard_window
 from napari_samri._qt.docked import DockedWidget
 from napari_samri._qt.image_panel import ImagePanel
 from napari_samri._qt.model_panel import ModelPanel
@@ -40,7 +48,6 @@ if TYPE_CHECKING:
     from napari_samri.session.settings import Settings
 
 IMAGE_FILES = f"{dialog_filter('Images', (*NIFTI_SUFFIXES, *DICOM_SUFFIXES))};;All files (*)"
-LABEL_FILES = dialog_filter("NIfTI", NIFTI_SUFFIXES)
 
 
 class SegmentWidget(DockedWidget):
@@ -65,6 +72,11 @@ class SegmentWidget(DockedWidget):
         self.session.masks.show_post(self.settings.largest_component, self.settings.fill_holes)
         self._follow_layers()
 
+    def showEvent(self, event: Any) -> None:  # noqa: N802  # Qt's name
+        """Let nobody close the window over unsaved labels without being asked."""
+        guard_window(self, self.viewer)
+        super().showEvent(event)
+
     def closeEvent(self, event: Any) -> None:  # noqa: N802  # Qt's name
         """Disconnect everything."""
         _let_go(self.__dict__)
@@ -82,6 +94,12 @@ class SegmentWidget(DockedWidget):
             Labels to go on with; by default those of an earlier session on the image, if they
             are still there, else a new layer.
         """
+        self.images.show_doubtful(None)
+        if image is not None and may_be_labels(image):
+            self.images.show_doubtful(image)
+            self._show_layers()
+            self.session.show_error(doubt(image))
+            return
         before = self.annotation
         if before is not None and before.image is image and labels is None:
             return
@@ -130,6 +148,7 @@ class SegmentWidget(DockedWidget):
     def _wire(self) -> None:
         self.images.chosen.connect(self.use_image)
         self.images.labels_chosen.connect(self._use_labels)
+        self.images.insisted.connect(self._use_doubtful)
         self.images.open_clicked.connect(self._ask_for_image)
         self.models.chosen.connect(self._use_model)
         self.session.post_changed.connect(self._set_post)
@@ -178,13 +197,19 @@ class SegmentWidget(DockedWidget):
             self.settings = replace(self.settings, model=model)
             self.models.show_model(model)
 
-    def _use_labels(self, labels: Labels | None) -> None:
+    def _use_doubtful(self, image: Image) -> None:
+        use_as_image(image)
+        self.use_image(image)
+
+    def _use_labels(self, labels: Labels | Image | None) -> None:
         annotation = self.annotation
         if annotation is None or labels is annotation.link.canvas.labels:
             return
-        if labels is None:
-            with self._with_viewer.muted():
+        with self._with_viewer.muted():
+            if labels is None:
                 labels = new_labels(self.viewer, annotation.image)
+            labels = as_labels_layer(self.viewer, labels)
+        self.images.show_doubtful(None)
         self.use_image(annotation.image, labels)
 
     def _set_post(self, largest: bool, holes: bool) -> None:
@@ -239,7 +264,7 @@ class SegmentWidget(DockedWidget):
             self._farewell = ""
         if self.annotation is not None:
             self._tell_of_hidden(self.annotation)
-        usable = [image for image in self._all_images() if is_usable(image)]
+        usable = images_of(self.viewer)
         if self.annotation is None and usable:
             active = self.viewer.layers.selection.active
             self.use_image(active if active in usable else usable[-1])
@@ -264,12 +289,7 @@ class SegmentWidget(DockedWidget):
         annotation = self.annotation
         shown = annotation.image if annotation is not None else None
         self.images.show_images(self._all_images(), shown)
-        canvases = [other.link.canvas for other in annotations_of(self.viewer).values()]
-        labels = [
-            layer
-            for layer in self.viewer.layers
-            if isinstance(layer, Labels) and all(layer is not c.preview for c in canvases)
-        ]
+        labels = labels_of(self.viewer)
         self.images.show_labels(labels, annotation.link.canvas.labels if annotation else None)
 
     def _show_model(self) -> None:

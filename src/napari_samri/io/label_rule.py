@@ -191,7 +191,7 @@ def _unscaled(volume: Volume) -> Array:
 
 def _rounded(array: Array, place: Any) -> Array:
     """Return one part of an array of floats, along its first axis, as whole numbers."""
-    values = array[place]
+    values = np.asarray(array[place], np.promote_types(array.dtype, np.float32))
     with np.errstate(invalid="ignore"):
         whole = np.rint(values)
         off = ~(np.abs(values - whole) <= WHOLE_TOLERANCE + _ROUNDING * np.abs(values))

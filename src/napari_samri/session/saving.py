@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_samri import __version__
 from napari_samri.errors import InputError
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Volume
-    from napari_samri.session.session import Session
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,31 @@ class SaveJob:
             save_labels(self.path, self.labels, self.volume)
 
 
-def prepare_save(session: Session, path: Path | str) -> SaveJob:
+class Savable(Protocol):
+    """What labels are saved of: a session, or what one left behind."""
+
+    @property
+    def volume(self) -> Volume:
+        """On whose grid they lie."""
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """Of the shape of the volume's array."""
+
+    @property
+    def document(self) -> Document:
+        """Names, colours, locks and how masks came about."""
+
+    @property
+    def grid_is_known(self) -> bool:
+        """Whether the grid is that of the image's file."""
+
+    @property
+    def revision(self) -> int:
+        """Which state of the session this is."""
+
+
+def prepare_save(session: Savable, path: Path | str) -> SaveJob:
     """Take a copy of a session's labels and records, to be written to `path`.
 
     Raises
