@@ -20,7 +20,52 @@ if TYPE_CHECKING:
     from napari_samri.segment.candidates import Candidates
     from napari_samri.segment.predictor import Predictor
 
-_KEPT = 64
+_KEPT_BYTES = 2**28
+_ENTRY_BYTES = 2**10  # of an object without its bits, roughly
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """An object's masks, packed within the rectangle around them all: objects are small.
+
+    Parameters
+    ----------
+    where : tuple of slice
+        Rows and columns.
+    bits : uint8 array (M, B)
+    shape : tuple of int
+        (M, rows, columns) within the rectangle.
+    scores : float array (M,)
+    """
+
+    where: tuple[slice, slice]
+    bits: NDArray[np.uint8]
+    shape: tuple[int, int, int]
+    scores: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, candidates: Candidates) -> _Found:
+        """Pack the masks of candidates."""
+        where = _extent(candidates.masks, (0, 2)), _extent(candidates.masks, (0, 1))
+        masks = candidates.masks[:, *where]
+        bits = np.packbits(masks.reshape(len(masks), -1), axis=1)
+        return cls(where, bits, masks.shape, candidates.scores)
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory, roughly."""
+        return self.bits.nbytes + _ENTRY_BYTES
+
+    @property
+    def masks(self) -> NDArray[np.bool_]:
+        """The masks within the rectangle, (M, rows, columns)."""
+        count = self.shape[1] * self.shape[2]
+        return np.unpackbits(self.bits, axis=1, count=count).reshape(self.shape).astype(bool)
+
+
+def _extent(masks: NDArray[np.bool_], across: tuple[int, int]) -> slice:
+    found = np.flatnonzero(np.any(masks, axis=across))
+    return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +87,14 @@ class Answer:
 class Answerer:
     """Answers prompts with a predictor; an object asked for again is not computed again.
 
-    On a slice with several objects, each new click then costs one call of the decoder.
+    On a slice with several objects, each new click then costs one call of the decoder, and
+    an object that is known costs the bits of the rectangle around it.
     """
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
-        self._known: OrderedDict[tuple[str, Prompt, bool], Candidates] = OrderedDict()
+        self._known: OrderedDict[tuple[str, Prompt, bool], _Found] = OrderedDict()
+        self._bytes = 0
 
     def __call__(
         self,
@@ -64,23 +111,27 @@ class Answerer:
         InputError
             If a prompt is empty or lies outside the slice.
         """
-        found = [self._candidates(embedding, prompt, multimask) for prompt in prompts]
         masks = np.zeros((3 if multimask else 1, *embedding.slice_shape), bool)
-        for candidates in found:
-            for union, mask in zip(masks, candidates.masks, strict=True):
-                union |= post(mask)
-        return Answer(masks, np.mean([candidates.scores for candidates in found], axis=0))
+        scores = []
+        for prompt in prompts:
+            found = self._find(embedding, prompt, multimask)
+            scores.append(found.scores)
+            for union, mask in zip(masks, found.masks, strict=True):
+                # What lies around an object changes neither its parts nor its holes.
+                union[found.where] |= post(mask) if mask.size else mask
+        return Answer(masks, np.mean(scores, axis=0))
 
-    def _candidates(self, embedding: Embedding, prompt: Prompt, multimask: bool) -> Candidates:
+    def _find(self, embedding: Embedding, prompt: Prompt, multimask: bool) -> _Found:
         key = (embedding.key, prompt, multimask)
-        candidates = self._known.get(key)
-        if candidates is None:
-            candidates = self._predict(embedding, prompt, multimask)
-            self._known[key] = candidates
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
+        found = self._known.get(key)
+        if found is None:
+            found = _Found.of(self._predict(embedding, prompt, multimask))
+            self._known[key] = found
+            self._bytes += found.nbytes
+            while self._bytes > _KEPT_BYTES and len(self._known) > 1:
+                self._bytes -= self._known.popitem(last=False)[1].nbytes
         self._known.move_to_end(key)
-        return candidates
+        return found
 
     def _predict(self, embedding: Embedding, prompt: Prompt, multimask: bool) -> Candidates:
         prompt.check(embedding.slice_shape)
