@@ -18,6 +18,21 @@ class MissingFileError(InputError):
     """There is no file of this name."""
 
 
+class TooLargeError(InputError):
+    """An image with more voxels than are read without being told to.
+
+    Parameters
+    ----------
+    message : str
+    voxels : int
+        What the limit would have to be.
+    """
+
+    def __init__(self, message: str, voxels: int) -> None:
+        super().__init__(message)
+        self.voxels = voxels
+
+
 class GeometryError(InputError):
     """A grid whose affine, spacing or shape makes no sense or does not fit another one."""
 

@@ -227,10 +227,10 @@ def test_a_claim_of_huge_slices_is_refused_before_conversion(tmp_path):
     for k in range(3):
         image = make_slice((0, 0, k), np.ones((4, 4)), series, Rows=60000, Columns=60000)
         image.save_as(folder / f"{k}.dcm", enforce_file_format=True)
-    with pytest.raises(InputError, match=r"series.*--max-voxels"):
+    with pytest.raises(InputError, match=r"series.*max_voxels="):
         load_volume(folder)
     make_series(tmp_path / "small")
-    with pytest.raises(InputError, match=r"small.*--max-voxels"):
+    with pytest.raises(InputError, match=r"small.*max_voxels="):
         load_volume(tmp_path / "small", max_voxels=100)
 
 

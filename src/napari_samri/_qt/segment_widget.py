@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image, Labels
 from napari.utils.notifications import show_info
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QMessageBox, QVBoxLayout, QWidget
 
 from napari_samri._napari.canvas import new_labels
 from napari_samri._napari.connections import Connections
@@ -33,7 +33,7 @@ from napari_samri._qt.model_panel import ModelPanel
 from napari_samri._qt.relay import run_elsewhere
 from napari_samri._qt.session_panel import SessionPanel
 from napari_samri._qt.start import open_annotation
-from napari_samri.errors import SamriError
+from napari_samri.errors import SamriError, TooLargeError
 from napari_samri.filenames import DICOM_SUFFIXES, NIFTI_SUFFIXES, dialog_filter
 from napari_samri.io import load_volume
 from napari_samri.segment.postprocess import PostProcessing
@@ -112,9 +112,19 @@ class SegmentWidget(DockedWidget):
         if refusal is not None:
             self.session.show_error(refusal)
 
-    def open_image(self, path: Path | str) -> None:
+    def open_image(self, path: Path | str, max_voxels: int | None = None) -> None:
         """Load an image with our own reader, off the window's thread, and annotate it."""
-        run_elsewhere(lambda: layer_data(load_volume(source_of(path))), self._add_layer, self._tell)
+
+        def load() -> Any:
+            return layer_data(load_volume(source_of(path), max_voxels=max_voxels))
+
+        def refused(error: Exception) -> None:
+            if isinstance(error, TooLargeError) and self._allows(path, error):
+                self.open_image(path, error.voxels)
+            else:
+                self._tell(error)
+
+        run_elsewhere(load, self._add_layer, refused)
 
     def save(self, path: Path | str) -> None:
         """Save the labels, off the window's thread."""
@@ -222,6 +232,11 @@ class SegmentWidget(DockedWidget):
         path, _ = QFileDialog.getOpenFileName(self, "Open an image", "", IMAGE_FILES)
         if path:
             self.open_image(path)
+
+    def _allows(self, path: Path | str, error: TooLargeError) -> bool:
+        text = f"{Path(path).name} has {error.voxels:,} voxels. Open it all the same?"
+        answer = QMessageBox.question(self, "A large image", text)
+        return bool(answer == QMessageBox.StandardButton.Yes)
 
     def _ask_where_to_save(self) -> None:
         if self.annotation is None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import napari_samri
 from napari_samri.cli import bank, demo, embed, export, finetune, models, prepare, segment
 from napari_samri.cli.console import say
-from napari_samri.errors import InputWarning, SamriError
+from napari_samri.errors import InputWarning, SamriError, TooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def _run(options: argparse.Namespace) -> int:
         code: int | None = options.run(options)
         sys.stdout.flush()
     except SamriError as error:
-        say(f"error: {error}")
+        say(f"error: {error}{_flag_for(error)}")
         return EXIT_INPUT
     except KeyboardInterrupt:
         say("interrupted")
@@ -62,6 +62,11 @@ def _run(options: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
         return EXIT_OTHER
     return code or 0
+
+
+def _flag_for(error: SamriError) -> str:
+    """Return what to type, for an error that does not know it is on a command line."""
+    return f" Add --max-voxels {error.voxels}." if isinstance(error, TooLargeError) else ""
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samri.errors import GeometryError, InputError
+from napari_samri.errors import GeometryError, InputError, TooLargeError
 from napari_samri.geometry import Grid, Volume
 from napari_samri.io.dicom_agreement import check_agreement, check_sense, tell_of_inverted
 from napari_samri.io.dicom_scan import (
@@ -131,10 +131,9 @@ def _check_claim(files: list[SliceFile], folder: Path, max_voxels: int | None) -
     if voxels > (MAX_BYTES if max_voxels is None else max_voxels):
         message = (
             f"{folder}: the headers claim {voxels:,} voxels, more than are read by default or "
-            f"allowed; if that is right, use --max-voxels {voxels} "
-            f"(load_volume(..., max_voxels={voxels}))."
+            f"allowed; if that is right, allow them (max_voxels={voxels})."
         )
-        raise InputError(message)
+        raise TooLargeError(message, voxels)
 
 
 def _convert(stack: Stack, folder: Path, max_voxels: int | None) -> Volume:

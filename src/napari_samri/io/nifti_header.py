@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from napari_samri.errors import GeometryError, InputError, InputWarning
+from napari_samri.errors import GeometryError, InputError, InputWarning, TooLargeError
 from napari_samri.geometry.grid import check_affine
 
 if TYPE_CHECKING:
@@ -93,13 +93,13 @@ def checked_extent(header: nib.Nifti1Header, path: Path, max_voxels: int | None)
     if max_voxels is None and size > MAX_BYTES:
         message = (
             f"{path}: the header claims {voxels:,} voxels ({size / 2**30:.1f} GiB), "
-            "more than the 2 GiB that are read by default. If that is right, raise the limit "
-            f"with --max-voxels {voxels} (load_volume(..., max_voxels={voxels}))."
+            "more than the 2 GiB that are read by default. If that is right, allow them "
+            f"(max_voxels={voxels})."
         )
-        raise InputError(message)
+        raise TooLargeError(message, voxels)
     if max_voxels is not None and voxels > max_voxels:
         message = f"{path}: the header claims {voxels:,} voxels; the limit given is {max_voxels:,}."
-        raise InputError(message)
+        raise TooLargeError(message, voxels)
     begin, least = float(header["vox_offset"]), header.single_vox_offset
     if not least <= begin < math.inf:
         message = (

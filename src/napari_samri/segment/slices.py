@@ -117,10 +117,7 @@ def _check_time(request: SliceRequest, volume: Volume) -> None:
         message = f"the time point is {request.time}, but the file has one; leave it out."
         raise InputError(message)
     if volume.times is not None and request.time is None:
-        message = (
-            f"the file has {volume.times} time points; choose one, 0 to {volume.times - 1} "
-            "(--time)."
-        )
+        message = f"the file has {volume.times} time points; choose one, 0 to {volume.times - 1}."
         raise InputError(message)
 
 

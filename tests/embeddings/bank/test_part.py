@@ -197,7 +197,7 @@ def test_a_plan_of_another_bank_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_mark_is_refused(tmp_path: Path) -> None:
     part = make_part(tmp_path / "bank", HEADER, manifest(ROWS))
     (part.path / "sealed.json").write_text("{}")
-    with pytest.raises(InputError, match="verify --drop"):
+    with pytest.raises(InputError, match="drop what is damaged"):
         Bank(tmp_path / "bank")
 
 

@@ -180,7 +180,7 @@ def _check_same(bank: Path, found: BankHeader, header: BankHeader) -> None:
     """Raise ModelError or InputError unless a bank's header is the one that is asked for."""
     found.check_model(header.encoder, header.preprocessing, "the chosen model", bank)
     if found != header:
-        message = f"{bank}: already a bank with {found.differences(header)}. Choose another --out."
+        message = f"{bank}: already a bank with {found.differences(header)}. Choose another place."
         raise InputError(message)
 
 

@@ -55,7 +55,7 @@ def merge_banks(banks: Sequence[Path], out: Path, cancel: Cancel = never) -> Ite
         If it cannot be written.
     """
     if out.exists():
-        message = f"{out}: is there already; merging makes a new bank. Choose another --out."
+        message = f"{out}: is there already; merging makes a new bank. Choose another place."
         raise InputError(message)
     header = _common_header(banks)
     parts, left_out = _chosen(banks)

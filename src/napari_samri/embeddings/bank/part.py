@@ -141,8 +141,8 @@ class Part:
             return [int(row) for row in json.loads((self.path / SEAL).read_bytes())["missing"]]
         except (OSError, ValueError, LookupError, TypeError) as error:
             message = (
-                f"{self.path / SEAL}: damaged ({error}); run 'napari-samri bank verify --drop', "
-                "then 'napari-samri embed' again."
+                f"{self.path / SEAL}: damaged ({error}); verify the bank and drop what is "
+                "damaged, then embed the data set again."
             )
             raise InputError(message) from error
 
