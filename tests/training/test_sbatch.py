@@ -16,7 +16,9 @@ from napari_samri.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-OPTIONS = "--objective samri-box --code-compat --split-slices --epochs 7 --quota 0 --seed 5"
+OPTIONS = (
+    "--objective samri-box --code-compat --split-slices --components --epochs 7 --quota 0 --seed 5"
+)
 
 
 def test_the_script_asks_for_the_same_run(tmp_path: Path) -> None:

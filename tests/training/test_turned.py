@@ -11,6 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 from napari_samri import load_predictor, load_volume
+from napari_samri.cli.finetune import config_of as config_of_options
+from napari_samri.cli.finetune import run as run_verb
+from napari_samri.cli.main import parser
 from napari_samri.cli.tuning import BANK, embed_then_fit
 from napari_samri.datasets import read_manifest, write_manifest
 from napari_samri.embeddings import EmbeddingCache
@@ -118,3 +121,12 @@ def test_stopped_while_it_embeds_copies_and_gone_on_with(
 def test_there_are_eight_ways_in_all(copies: int, run: TrainConfig) -> None:
     with pytest.raises(InputError, match="expected 0 to 7"):
         replace(run, augment=copies)
+
+
+def test_the_command_line_takes_copies_of_images_alone(data: Path, tmp_path: Path) -> None:
+    words = ["finetune", "--out", str(tmp_path), "--augment", "3", "--components"]
+    options = parser().parse_args([*words, "--from-manifest", str(data)])
+    config = config_of_options(options)
+    assert (config.augment, config.components) == (3, True)
+    with pytest.raises(InputError, match="needs images"):
+        run_verb(parser().parse_args([*words, str(tmp_path / "bank.zarr")]))
