@@ -141,6 +141,50 @@ def test_what_scripts_get_wrong(desk: Desk, tmp_path: Path) -> None:
         annotation.add_point(1, 1)
 
 
+def test_numbers_of_scripts(desk: Desk, tmp_path: Path) -> None:
+    """As NumPy has them: what is kept can be compared and written down."""
+    annotation = desk.annotation
+    annotation.go_to(np.int64(2), np.uint8(0))
+    desk.session.activate(np.int64(2))
+    annotation.add_box(*np.array([10, 12, 30, 40], np.int16))
+    annotation.add_points(np.array([[11, 13]], np.float32))
+    annotation.add_point(np.float64(12), np.int8(14), positive=np.False_)
+    points = desk.session.document.prompts(Plane(0, 2)).points
+    assert points == (Point(11, 13), Point(12, 14, False))
+    desk.answer()
+    desk.session.commit()
+    annotation.save(tmp_path / "labels.nii.gz")
+    record = read_sidecar(tmp_path / "labels.nii.gz")
+    assert record is not None
+    assert record["active"] == 2
+    np.testing.assert_array_equal(
+        load_volume(tmp_path / "labels.nii.gz").array, desk.session.labels
+    )
+    assert set(np.unique(desk.session.labels)) == {0, 2}
+
+
+@pytest.mark.parametrize("value", ["3", 1.5, np.nan, True, None, [3], 10**30])
+def test_what_scripts_give_for_numbers(desk: Desk, value: Any) -> None:
+    annotation, before = desk.annotation, desk.session.document
+    for action in (
+        lambda: annotation.go_to(value),
+        lambda: desk.session.activate(value),
+        lambda: desk.session.remove_label(value),
+        lambda: annotation.go_to(1, value),
+        lambda: annotation.add_points(np.array([10.0, 9.0, 12.0, 11.0])),
+        lambda: annotation.add_points([(1, "2")]),
+        lambda: annotation.add_point(1, [value]),
+        lambda: annotation.add_point(1, 2, positive="yes"),
+        lambda: annotation.add_box(1, 2, 3, "4"),
+        lambda: annotation.wait("long"),
+        lambda: desk.session.document.table.change(1, name=3),
+        lambda: desk.session.document.table.change(1, colour="red"),
+    ):
+        with pytest.raises(InputError):
+            action()
+    assert desk.session.document == before
+
+
 def test_waiting_raises_what_went_wrong(desk: Desk) -> None:
     desk.annotation.go_to(1)
     desk.annotation.add_box(1, 1, 9, 9)

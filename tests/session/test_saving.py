@@ -96,9 +96,7 @@ class Refusal:
 @pytest.mark.parametrize(
     "failing",
     [
-        "napari_samri.session.saving.save_labels",
         "nibabel.Nifti1Image.to_filename",
-        "pathlib.Path.write_text",
         "pathlib.Path.replace",
     ],
 )
@@ -158,3 +156,22 @@ def test_what_belongs_to_no_volume(bench: Bench, tmp_path: Path) -> None:
     assert sidecar_path(tmp_path / "labels.nii.gz") == tmp_path / "labels.samri.json"
     prepare_save(bench.session, tmp_path / "labels.nii").run()
     assert (tmp_path / "labels.samri.json").exists()
+
+
+@pytest.mark.parametrize(
+    "failing", ["pathlib.Path.write_text", "napari_samri.io.sidecar.replacing"]
+)
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), TypeError("int64")])
+def test_labels_are_saved_where_their_record_cannot_be(
+    bench: Bench, tmp_path: Path, failing: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "labels.nii.gz"
+    job = prepare_save(bench.session, path)
+    with monkeypatch.context() as patch:
+        patch.setattr(failing, Refusal(error))
+        told = job.run()
+    assert "the labels were saved, but the record" in told
+    np.testing.assert_array_equal(load_volume(path).array, bench.session.labels)
+    assert not sidecar_path(path).exists()
+    assert job.run() == ""
+    assert sidecar_path(path).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, replace
 from importlib import import_module
 from queue import Empty
@@ -18,8 +19,9 @@ from napari_samri._napari.layers import reference_of, volume_of
 from napari_samri._napari.link import SessionLink
 from napari_samri._napari.planes import show_plane, shown_plane
 from napari_samri._napari.stage import Stage
-from napari_samri.errors import GeometryError, InputError, SamriError
+from napari_samri.errors import GeometryError, InputError, InputWarning, SamriError
 from napari_samri.geometry import Plane
+from napari_samri.geometry.numbers import flag, number, table, whole
 from napari_samri.prompts import Box, Point
 from napari_samri.segment.protocol import ModelChoice
 from napari_samri.session.engine import ProcessEngine
@@ -28,11 +30,12 @@ from napari_samri.session.saving import prepare_save, read_saved
 from napari_samri.session.service import MaskService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
+    from numpy.typing import ArrayLike
 
     from napari_samri.session.engine import Engine
     from napari_samri.session.saving import SaveJob
@@ -120,7 +123,12 @@ class Annotation:
         memory_mb: int = 1024,
     ) -> None:
         """Load a model, by id or by path; `wait` until it is there."""
-        choice = ModelChoice(model=str(model), device=device, family=family, memory_mb=memory_mb)
+        choice = ModelChoice(
+            model=str(model),
+            device=str(device),
+            family=family,
+            memory_mb=whole(memory_mb, "memory_mb"),
+        )
         self.service.load(choice)
 
     def go_to(self, index: int, axis: int = 0, time_point: int | None = None) -> None:
@@ -146,14 +154,20 @@ class Annotation:
         prompts = self._prompts()
         self._set(points=(*prompts.points, _point(x, y, positive)))
 
-    def add_points(self, points_xy: Sequence[tuple[float, float]], sign: str = POSITIVE) -> None:
-        """Draw points of one sign, ``positive`` or ``negative``, as one step."""
-        if sign not in {POSITIVE, NEGATIVE}:
+    def add_points(self, points_xy: ArrayLike, sign: str = POSITIVE) -> None:
+        """Draw points of one sign, ``positive`` or ``negative``, as one step.
+
+        Parameters
+        ----------
+        points_xy : array-like (N, 2) or data frame with the columns x and y
+        sign : str
+        """
+        if not isinstance(sign, str) or sign not in {POSITIVE, NEGATIVE}:
             message = f"the sign is {sign!r}; expected '{POSITIVE}' or '{NEGATIVE}'."
             raise InputError(message)
-        prompts = self._prompts()
-        new = (_point(x, y, sign == POSITIVE) for x, y in points_xy)
-        self._set(points=(*prompts.points, *new))
+        places = table(points_xy, ("x", "y"), "the points").tolist()
+        new = (_point(x, y, sign == POSITIVE) for x, y in places)
+        self._set(points=(*self._prompts().points, *new))
 
     def wait(self, timeout: float = 120) -> None:
         """Wait until models are loaded and prompts are answered.
@@ -163,6 +177,7 @@ class Annotation:
         SamriError
             What went wrong meanwhile, or that it took too long.
         """
+        timeout = number(timeout, "the timeout")
         end = time.monotonic() + timeout
         while self.service.busy and not self.closed:
             if time.monotonic() > end:
@@ -176,6 +191,9 @@ class Annotation:
     def save(self, path: Path | str) -> None:
         """Write the labels as NIfTI on the image's grid, and a record beside them.
 
+        The grid is that of the image's file, wherever the image was moved to in the viewer. If
+        the record cannot be written, the labels are, and an InputWarning says so.
+
         Raises
         ------
         InputError, StoreError
@@ -183,7 +201,8 @@ class Annotation:
         """
         self.link.read_labels()
         job = prepare_save(self.session, path)
-        job.run()
+        if problem := job.run():
+            warnings.warn(problem, InputWarning, stacklevel=2)
         self.mark_saved(job)
 
     # What a window needs
@@ -305,12 +324,12 @@ def _import_early() -> None:
 
 def _as_drawn(*values: float) -> tuple[float, ...]:
     """Return coordinates as napari's layers keep them, in single precision."""
-    return tuple(float(np.float32(value)) for value in values)
+    return tuple(float(np.float32(number(value, "a coordinate"))) for value in values)
 
 
 def _point(x: float, y: float, positive: bool) -> Point:
     x, y = _as_drawn(x, y)
-    return Point(x, y, positive)
+    return Point(x, y, flag(positive, "positive"))
 
 
 _open: WeakKeyDictionary[Any, dict[int, Annotation]] = WeakKeyDictionary()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image, Labels
-from napari.utils.notifications import show_info
+from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QVBoxLayout, QWidget
 
@@ -138,7 +138,7 @@ class SegmentWidget(DockedWidget):
         except SamriError as error:
             self.session.show_error(error)
             return
-        run_elsewhere(job.run, lambda _: _saved(annotation, job), self._tell)
+        run_elsewhere(job.run, lambda problem: _saved(annotation, job, problem), self._tell)
 
     def close_annotation(self) -> None:
         """End the session; labels stay."""
@@ -323,9 +323,12 @@ def _post(settings: Settings) -> PostProcessing:
     )
 
 
-def _saved(annotation: Annotation, job: SaveJob) -> None:
+def _saved(annotation: Annotation, job: SaveJob, problem: str) -> None:
     annotation.mark_saved(job)
-    show_info(f"Saved {job.path}")
+    if problem:
+        show_warning(problem)
+    else:
+        show_info(f"Saved {job.path}")
 
 
 def _end(parts: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.errors import InputError
+from napari_samri.geometry.numbers import whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,6 +38,16 @@ class Plane:
     axis: int
     index: int
     time: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, what in (
+            ("axis", "the axis"),
+            ("index", "the slice"),
+            ("time", "the time point"),
+        ):
+            value = getattr(self, name)
+            if type(value) is not int and not (name == "time" and value is None):
+                object.__setattr__(self, name, whole(value, what))
 
     @property
     def pixel_axes(self) -> tuple[int, int]:

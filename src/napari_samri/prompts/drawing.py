@@ -106,7 +106,11 @@ def check_path(points_xy: ArrayLike, what: str, *, at_least: int) -> NDArray[np.
     InputError
         If the points are not of that shape, not finite, or fewer than `at_least`.
     """
-    points = np.asarray(points_xy, float)
+    try:
+        points = np.asarray(points_xy, float)
+    except (TypeError, ValueError) as error:
+        message = f"the {what} is no path ({error}); expected points (N, 2) of numbers (x, y)."
+        raise InputError(message) from error
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < at_least:
         message = (
             f"the {what}'s shape is {points.shape}; expected (N, 2) with at least {at_least} "

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samri.errors import InputError
+from napari_samri.geometry.numbers import flag, number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,11 @@ class Point:
     x: float
     y: float
     positive: bool = True
+
+    def __post_init__(self) -> None:
+        _as_floats(self, ("x", "y"), "a point's")
+        if type(self.positive) is not bool:
+            object.__setattr__(self, "positive", flag(self.positive, "positive"))
 
     def check(self, slice_shape: tuple[int, int]) -> None:
         """Raise InputError unless the point lies on a slice of (H, W) pixels."""
@@ -47,6 +53,9 @@ class Box:
     x1: float
     y1: float
 
+    def __post_init__(self) -> None:
+        _as_floats(self, ("x0", "y0", "x1", "y1"), "a box's")
+
     def contains(self, point: Point) -> bool:
         """Tell whether a point lies in the box, its border included."""
         return self.x0 <= point.x <= self.x1 and self.y0 <= point.y <= self.y1
@@ -67,6 +76,14 @@ class Box:
                 f"0 to {height - 1}."
             )
             raise InputError(message)
+
+
+def _as_floats(item: Point | Box, names: tuple[str, ...], whose: str) -> None:
+    """Make coordinates that came as other numbers Python's own, to be compared and written."""
+    for name in names:
+        value = getattr(item, name)
+        if type(value) is not float:
+            object.__setattr__(item, name, number(value, f"{whose} {name}", finite=False))
 
 
 def _within(value: float, size: int) -> bool:

@@ -28,10 +28,10 @@ def to_json(prompt_set: PromptSet) -> dict[str, list[Any]]:
         "boxes": [[box.x0, box.y0, box.x1, box.y1] for box in prompt_set.boxes],
         "points": [[point.x, point.y, int(point.positive)] for point in prompt_set.points],
         "strokes": [
-            {"points": _lists(stroke.points), "positive": stroke.positive}
+            {"points": _lists(stroke.points), "positive": bool(stroke.positive)}
             for stroke in prompt_set.strokes
         ],
-        "lines": [[*line.start, *line.end] for line in prompt_set.lines],
+        "lines": [[*map(float, (*line.start, *line.end))] for line in prompt_set.lines],
         "outlines": [_lists(outline.vertices) for outline in prompt_set.outlines],
     }
     return {name: values for name, values in fields.items() if values}
@@ -67,7 +67,7 @@ def from_json(content: Any) -> PromptSet:
 
 
 def _lists(pairs: tuple[Pair, ...]) -> list[list[float]]:
-    return [[x, y] for x, y in pairs]
+    return [[float(x), float(y)] for x, y in pairs]
 
 
 def _line(value: Any, where: str) -> Line:

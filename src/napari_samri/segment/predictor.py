@@ -17,6 +17,7 @@ from napari_samri.embeddings import (
 )
 from napari_samri.embeddings.compute import encode
 from napari_samri.errors import InputError, InputWarning, ModelError
+from napari_samri.geometry.numbers import row, table
 from napari_samri.prompts import Box, Point
 from napari_samri.sam.prior import box_prior
 from napari_samri.sam.products import fast_products
@@ -230,6 +231,7 @@ class Predictor:
         InputError
             If the mask is not of the slice's shape.
         """
+        mask = np.asarray(mask)
         if mask.shape != embedding.slice_shape:
             message = f"the mask's shape is {mask.shape}; expected {embedding.slice_shape}."
             raise InputError(message)
@@ -337,9 +339,9 @@ def _points(
             message = "point_labels were given without points_xy."
             raise InputError(message)
         return None
-    points = np.asarray(points_xy, np.float32)
-    if points.ndim != 2 or points.shape[1] != 2 or not len(points):
-        message = f"points_xy has the shape {points.shape}; expected (N, 2) with N > 0."
+    points = table(points_xy, ("x", "y"), "points_xy").astype(np.float32)
+    if not len(points):
+        message = f"points_xy have the shape {points.shape}; expected (N, 2) with N > 0."
         raise InputError(message)
     signs = np.ones(len(points), np.float32) if labels is None else np.asarray(labels)
     if signs.shape != (len(points),) or not np.isin(signs, (0, 1)).all():
@@ -353,9 +355,6 @@ def _points(
 def _box(box_xyxy: ArrayLike | None, shape: tuple[int, int]) -> FloatArray | None:
     if box_xyxy is None:
         return None
-    box = np.asarray(box_xyxy, np.float32).reshape(-1)
-    if box.shape != (4,):
-        message = f"box_xyxy has {box.size} numbers; expected four: x0, y0, x1, y1."
-        raise InputError(message)
+    box = row(box_xyxy, ("x0", "y0", "x1", "y1"), "box_xyxy").astype(np.float32)
     Box(*(float(v) for v in box)).check(shape)
     return box

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
+from napari_samri.geometry.numbers import flag, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -47,6 +48,20 @@ class Label:
     colour: str
     locked: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", whole(self.id, "the label"))
+        object.__setattr__(self, "locked", flag(self.locked, "locked"))
+        if not isinstance(self.name, str) or not isinstance(self.colour, str):
+            message = (
+                f"label {self.id} has the name {self.name!r} and the colour {self.colour!r}; "
+                "expected texts."
+            )
+            raise InputError(message)
+        object.__setattr__(self, "name", str(self.name))
+        if not re.fullmatch("#[0-9a-fA-F]{6}", self.colour):
+            message = f"the colour of label {self.id} is {self.colour!r}; expected #rrggbb."
+            raise InputError(message)
+
 
 def fresh_label(number: int, name: str | None = None) -> Label:
     """Return a label with the colour of its id, and a name made of it.
@@ -56,6 +71,7 @@ def fresh_label(number: int, name: str | None = None) -> Label:
     InputError
         If the id is not 1 to 65535.
     """
+    number = whole(number, "the label")
     if not 1 <= number <= MAX_LABEL:
         message = f"label {number} cannot be added; expected a free id from 1 to {MAX_LABEL}."
         raise InputError(message)
@@ -131,7 +147,7 @@ class LabelTable:
         InputError
             If the id is taken or not 1 to 65535, or all are taken.
         """
-        number = label if label is not None else self._free(limit)
+        number = whole(label, "the label") if label is not None else self._free(limit)
         if number in self:
             message = f"label {number} cannot be added; expected a free id from 1 to {MAX_LABEL}."
             raise InputError(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def commit_to_json(commit: Commit) -> dict[str, Any]:
         "prompts": to_json(commit.prompts),
         "model": commit.model,
         "encoder": commit.encoder,
-        "score": commit.score,
+        "score": commit.score if commit.score is None or isfinite(commit.score) else None,
         "post": list(commit.post),
         "time": commit.time,
     }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_samri import __version__
-from napari_samri.errors import InputError
+from napari_samri.errors import InputError, SamriError
 from napari_samri.filenames import NIFTI_SUFFIXES, check_name, has_suffix
 from napari_samri.io import save_labels
 from napari_samri.io.sidecar import read_sidecar, writing_sidecar
@@ -16,9 +17,24 @@ from napari_samri.session.record import commit_from_json, commit_to_json
 from napari_samri.session.state import Document
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Volume
+
+
+# What making and writing a record raises, which is no fault of the labels.
+_NO_RECORD = (
+    SamriError,
+    OSError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,19 +44,31 @@ class SaveJob:
     path: Path
     labels: NDArray[Any]
     volume: Volume
-    content: dict[str, Any]
+    record: Callable[[], dict[str, Any]]
     revision: int
 
-    def run(self) -> None:
-        """Write labels and the file beside them, or neither.
+    def run(self) -> str:
+        """Write labels and the file beside them; return what is wrong with the latter, or "".
+
+        The labels are what matters: they are saved whether or not names, colours and
+        provenance can be.
 
         Raises
         ------
         StoreError
-            If the disk refuses; the old files are still there.
+            If the disk refuses the labels; the old files are still there.
         """
-        with writing_sidecar(self.path, self.content):
-            save_labels(self.path, self.labels, self.volume)
+        save_labels(self.path, self.labels, self.volume)
+        try:
+            with writing_sidecar(self.path, self.record()):
+                pass
+        except _NO_RECORD as error:
+            return (
+                f"{self.path.name}: the labels were saved, but the record of their names, colours "
+                f"and provenance beside them was not ({error}). One from an earlier save may still "
+                "be there."
+            )
+        return ""
 
 
 class Savable(Protocol):
@@ -91,13 +119,16 @@ def prepare_save(session: Savable, path: Path | str) -> SaveJob:
     if source is not None and _is_same_file(path, source):
         message = f"{path}: this is the image itself; choose another name for the labels."
         raise InputError(message)
-    document = session.document
-    content = {
+    record = partial(_content, session.document)
+    return SaveJob(path, session.labels.copy(), session.volume, record, session.revision)
+
+
+def _content(document: Document) -> dict[str, Any]:
+    return {
         "written_by": f"napari-samri {__version__}",
         **document.table.to_json(),
         "commits": [commit_to_json(commit) for commit in document.commits],
     }
-    return SaveJob(path, session.labels.copy(), session.volume, content, session.revision)
 
 
 def _is_same_file(path: Path, other: Path) -> bool:

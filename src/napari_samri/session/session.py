@@ -9,6 +9,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_samri.errors import InputError, SamriError
+from napari_samri.geometry.numbers import flag, whole
 from napari_samri.prompts import MaskRegion, PromptSet
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
 from napari_samri.session.committing import commit_edit, commit_record
@@ -153,7 +154,7 @@ class Session:
 
     def set_candidates(self, multimask: bool) -> None:
         """Ask for three candidates instead of one mask, or the reverse."""
-        self._multimask = multimask
+        self._multimask = flag(multimask, "multimask")
         self._follow()
 
     def set_post(self, post: PostProcessing) -> None:
@@ -163,6 +164,7 @@ class Session:
 
     def choose(self, candidate: int) -> None:
         """Choose one of the candidates of the preview."""
+        candidate = whole(candidate, "the candidate")
         if self.preview is None or not 0 <= candidate < len(self.preview.masks):
             message = f"there is no candidate {candidate + 1}; ask for candidates first."
             raise InputError(message)
@@ -209,6 +211,7 @@ class Session:
         InputError
             If there is no object, or its label is locked.
         """
+        row, column = whole(row, "the row"), whole(column, "the column")
         pixels = plane_pixels(self.labels, self.volume, plane)
         inside = 0 <= row < pixels.shape[0] and 0 <= column < pixels.shape[1]
         label = int(pixels[row, column]) if inside else 0
@@ -248,7 +251,7 @@ class Session:
 
     def activate(self, label: int) -> None:
         """Choose the label that masks are committed to, added if need be; not a step."""
-        table = self.document.table
+        table, label = self.document.table, whole(label, "the label")
         if label != table.active:
             table = table.activate(label) if label in table else table.add(label=label)
             self.document = replace(self.document, table=table)
@@ -262,6 +265,7 @@ class Session:
 
     def remove_label(self, label: int) -> None:
         """Remove a label from the table, and its voxels from the array, as one step."""
+        label = whole(label, "the label")
         self._check_lock(label)
         table = self.document.table.remove(label)
         others = {k: v for k, v in self.document.reopened.items() if v.label != label}
