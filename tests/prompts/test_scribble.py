@@ -220,3 +220,11 @@ def test_points_are_the_same_from_either_end(path):
     back = xy(scribbles_to_points([path[::-1]], [True], FRAME, budget=2))
     if len(forth) == 2:
         assert forth == pytest.approx(back[::-1])
+
+
+def test_a_path_that_passes_its_vertices_many_times_ends_where_it_ends() -> None:
+    """Corners are found in their order, whichever passage of a vertex they are."""
+    loop = [(10, 10), (90, 10), (90, 90), (10, 90)]
+    points = scribbles_to_points([loop * 300 + [(10, 10), (50, 50)]], [True], (100, 100))
+    assert (points[-1].x, points[-1].y) == (50, 50)
+    assert (points[0].x, points[0].y) == (10, 10)

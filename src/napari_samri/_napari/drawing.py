@@ -39,6 +39,9 @@ SIGN_COLOURS = {POSITIVE: "#00c853", NEGATIVE: "#ff1744"}
 def set_new_items(layer: Shapes | Points, sign: str, axis: int) -> None:
     """Choose sign and axis of the items that are drawn next."""
     layer.selected_data = set()  # else what is selected would change too
+    if not {"sign", "axis"} <= set(layer.features):  # somebody took the columns away
+        signs, axes = _features(layer)
+        layer.features = {"sign": np.array(signs, object), "axis": np.array(axes, np.int64)}
     chosen = layer.feature_defaults.iloc[0]
     if (chosen["sign"], chosen["axis"]) != (sign, axis):  # to set them takes milliseconds
         layer.feature_defaults = {"sign": sign, "axis": axis}
@@ -96,7 +99,9 @@ def _write(layer: Shapes | Points, found: list[_Item], wanted: list[_Item]) -> N
         same += 1
     if same == len(found) == len(wanted):
         return
-    defaults = layer.feature_defaults.iloc[0].to_dict()  # before a selection changes them
+    defaults = {"sign": POSITIVE, "axis": 0} | layer.feature_defaults.iloc[
+        0
+    ].to_dict()  # before a selection changes them
     if same < len(found):
         # Setting `data` would leave the features of what was there.
         layer.selected_data = set(range(same, len(found)))
@@ -140,12 +145,35 @@ def _item(kind: str, vertices: Any, sign: str, axis: int) -> _Item:
 
 def _features(layer: Shapes | Points) -> tuple[list[str], list[int]]:
     """Return the sign and the axis of each item, those of new items where they are missing."""
-    table = layer.features
-    defaults = layer.feature_defaults.iloc[0]
-    count = len(layer.data)
-    signs = table["sign"].fillna(defaults["sign"]) if "sign" in table else [POSITIVE] * count
-    axes = table["axis"].fillna(defaults["axis"]) if "axis" in table else [0] * count
-    return [str(sign) for sign in signs], [int(axis) for axis in axes]
+    table, count = layer.features, len(layer.data)
+    defaults = layer.feature_defaults
+    sign = str(defaults["sign"].iloc[0]) if "sign" in defaults else POSITIVE
+    axis = defaults["axis"].iloc[0] if "axis" in defaults else 0
+    signs = list(table["sign"]) if "sign" in table else [sign] * count
+    axes = list(table["axis"]) if "axis" in table else [axis] * count
+    return (
+        [each if each in {POSITIVE, NEGATIVE} else sign for each in map(str, signs)],
+        [
+            _flat_axis(np.atleast_2d(item), _axis(each, _axis(axis, 0)))
+            for item, each in zip(layer.data, axes, strict=True)
+        ],
+    )
+
+
+def _flat_axis(vertices: Any, axis: int) -> int:
+    """Return an axis if vertices (N, ndim) lie on one plane across it, else the one they do."""
+    spread = np.ptp(np.asarray(vertices, float)[:, -3:], axis=0)
+    flat = np.flatnonzero(spread == 0)
+    return int(flat[0]) if len(spread) == 3 and len(flat) == 1 else axis
+
+
+def _axis(value: Any, otherwise: int) -> int:
+    """Return the axis that a feature names, or another where it names none."""
+    try:
+        axis = int(value)
+    except (TypeError, ValueError, OverflowError):  # missing, or a text
+        return otherwise
+    return axis if axis in range(3) else otherwise
 
 
 def _shape(kind: str, vertices_xy: Any, positive: bool) -> tuple[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,11 @@ import numpy as np
 from napari.layers import Image
 
 from napari_samri._napari.bank_view import is_of_bank
-from napari_samri._napari.layers import is_usable, reference_of, volume_of
+from napari_samri._napari.layers import is_usable, volume_of
+from napari_samri._napari.placing import check_on_grid
 from napari_samri._napari.planes import shown_plane
 from napari_samri.datasets import Source, prepare_steps, read_manifest, write_manifest
-from napari_samri.errors import Cancelled, GeometryError, InputError, InputWarning
+from napari_samri.errors import Cancelled, InputError, InputWarning
 from napari_samri.filenames import has_suffix, stem_of
 from napari_samri.io import label_volume, save_labels
 from napari_samri.io.atomic import make_folder
@@ -202,16 +203,10 @@ def layer_pair(
             "(slice, row, column)."
         )
         raise InputError(message)
-    known = reference_of(image.metadata) and reference_of(labels.metadata)
-    if marked.array.shape != volume.array.shape or (
-        known and not np.allclose(marked.affine, volume.affine, atol=1e-3)
-    ):
-        message = (
-            f"the labels '{labels.name}' {marked.array.shape} do not lie on the grid of "
-            f"'{image.name}' {volume.array.shape}; choose the labels that were drawn on it."
-        )
-        raise GeometryError(message)
-    return LayerPair(image.name, volume, np.array(marked.array) if copied else marked.array)
+    check_on_grid(image, labels)
+    volume = replace(volume, array=np.asarray(volume.array))
+    array = np.asarray(marked.array)
+    return LayerPair(image.name, volume, array.copy() if copied else array)
 
 
 def warm_request(viewer: ViewerModel, model: str, device: str) -> WarmRequest:

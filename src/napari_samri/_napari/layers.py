@@ -144,10 +144,38 @@ def volume_of(layer: Image | Labels) -> Volume:
     if layer.multiscale:
         message = f"the layer '{layer.name}' is multiscale; expected a single resolution."
         raise InputError(message)
+    array = array_of(layer)
     reference = reference_of(layer.metadata)
-    if reference is not None:
-        return reference.volume(layer.data)
-    return _volume_by_scale(layer)
+    return _volume_by_scale(layer, array) if reference is None else reference.volume(array)
+
+
+def array_of(layer: Image | Labels) -> Any:
+    """Return a layer's voxels as a NumPy array, or as a dask array that is read slice by slice.
+
+    Raises
+    ------
+    InputError
+        If they are no array of real numbers.
+    """
+    data = layer.data
+    if not isinstance(data, np.ndarray):
+        data = getattr(data, "data", data) if hasattr(data, "dims") else data  # of xarray
+    try:
+        if not isinstance(data, np.ndarray):
+            import dask.array as da
+
+            data = data if isinstance(data, da.Array) else da.from_array(data)
+        dtype = np.dtype(data.dtype)
+    except (AttributeError, TypeError, ValueError, NotImplementedError) as error:
+        message = (
+            f"the voxels of the layer '{layer.name}' are a {type(layer.data).__name__} that cannot "
+            f"be read as an array ({error}); make a NumPy array of it."
+        )
+        raise InputError(message) from error
+    if dtype.kind not in "buif":
+        message = f"the voxels of the layer '{layer.name}' are {dtype}; expected real numbers."
+        raise InputError(message)
+    return data
 
 
 def is_usable(layer: Image) -> bool:
@@ -159,8 +187,8 @@ def is_usable(layer: Image) -> bool:
     return True
 
 
-def _volume_by_scale(layer: Image | Labels) -> Volume:
-    shape = tuple(layer.data.shape)
+def _volume_by_scale(layer: Image | Labels, array: Any) -> Volume:
+    shape = tuple(array.shape)
     if len(shape) not in {2, 3, 4}:
         message = (
             f"the layer '{layer.name}' has {len(shape)} axes; expected 2 (row, column), 3 "
@@ -171,6 +199,6 @@ def _volume_by_scale(layer: Image | Labels) -> Volume:
     spacing = (np.array(placement_of(layer).spacing) * factors)[-3:]
     if len(shape) == 2:
         grid = Grid(shape, np.diag([*spacing, 1.0, 1.0]))
-        return Volume(layer.data, grid, Orientation(axes=(2, 0, 1)))
+        return Volume(array, grid, Orientation(axes=(2, 0, 1)))
     grid = Grid((*shape[-3:], *shape[:-3]), np.diag([*spacing, 1.0]))
-    return Volume(layer.data, grid, Orientation())
+    return Volume(array, grid, Orientation())

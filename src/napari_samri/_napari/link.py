@@ -17,7 +17,7 @@ from napari_samri._napari.drawing import (
     set_new_items,
     write_drawn,
 )
-from napari_samri._napari.layers import reference_of, volume_of
+from napari_samri._napari.layers import array_of, reference_of, volume_of
 from napari_samri._napari.placing import TRANSFORMS, check_on_grid
 from napari_samri._napari.planes import show_plane, shown_plane
 from napari_samri.errors import GeometryError, InputError, SamriError
@@ -25,6 +25,8 @@ from napari_samri.prompts import PromptSet
 from napari_samri.session.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
     from numpy.typing import NDArray
@@ -70,7 +72,7 @@ class SessionLink:
         self.viewer = viewer
         if labels is not None:
             check_on_grid(image, labels)
-        existing = None if labels is None else np.array(labels.data)
+        existing = None if labels is None else np.array(array_of(labels))
         self.session = Session(service.volume, service, existing)
         self.session.grid_is_known = reference_of(image.metadata) is not None
         self.canvas = Canvas(viewer, image, labels)
@@ -78,7 +80,9 @@ class SessionLink:
             labels.data = existing.copy() if existing is not None else labels.data
         self._connections = Connections()
         self._table: object = None
-        self._drawn: object = None
+        self._drawn: Mapping[Plane, PromptSet] | None = None  # what the layers show
+        self._drawing = False
+        self._counted: tuple[int, ...] = (0, 0)
         self._paint_is_late = False
         self._told_of: set[str] = set()  # layers that somebody moved off the image
         self._connect()
@@ -128,6 +132,9 @@ class SessionLink:
             add(getattr(self.viewer.dims.events, name), lambda *_: self._follow_view())
         for layer in canvas.prompts:
             add(layer.events.data, self._on_drawn)
+            # Pasting tells of features, or of nothing but a redraw.
+            add(layer.events.features, lambda *_: self._read_untold())
+            add(layer.events.set_data, lambda *_: self._read_untold(only_counted=True))
         add(canvas.labels.events.paint, lambda *_: self._read_paint())
         add(canvas.labels.events.labels_update, lambda *_: self._read_late_paint())
         add(canvas.labels.events.data, lambda *_: self.read_labels())
@@ -175,8 +182,26 @@ class SessionLink:
 
     def _on_drawn(self, event: Any) -> None:
         action = getattr(event.action, "value", event.action)
-        if action in _DONE:
+        self._drawing = action not in _DONE
+        if not self._drawing:
             self._attempt(self._read_action, action)
+
+    def _read_untold(self, *, only_counted: bool = False) -> None:
+        """Take what came onto the layers without a word, unless something is being drawn.
+
+        `only_counted`: look no further than at the number of items.
+        """
+        if self._drawing or not self._drawn_is_shown():
+            return
+        if not only_counted or self._count() != self._counted:
+            self._attempt(self._read_action, "changed")
+
+    def _drawn_is_shown(self) -> bool:
+        """Whether the layers were made to show the document that there is."""
+        return self._drawn is self.session.document.drawn
+
+    def _count(self) -> tuple[int, ...]:
+        return tuple(len(layer.data) for layer in self.canvas.prompts)
 
     def _read_action(self, action: str) -> None:
         if action != "removed" and shown_plane(self.viewer, self.canvas.image) is None:
@@ -195,10 +220,11 @@ class SessionLink:
             if not self._attempt(self.session.set_prompts, prompts, plane):
                 return
         self._drawn = self.session.document.drawn
+        self._counted = self._count()
 
     def read_labels(self) -> None:
         """Take whatever is in the labels layer by now, also what others wrote there."""
-        data = self.canvas.labels.data
+        data = self._replaced_labels()
         if data.shape == self.session.labels.shape and data.dtype == self.session.labels.dtype:
             self._take_paint(np.nonzero(data != self.session.labels))
             return
@@ -209,6 +235,20 @@ class SessionLink:
             f"{self.session.labels.dtype} of {self.session.labels.shape}. The old ones are back."
         )
         self.session.failed.emit(InputError(message))
+
+    def _replaced_labels(self) -> Array:
+        """Return what is in the labels layer, as integers of the session's own if they fit."""
+        layer, kept = self.canvas.labels, self.session.labels
+        if type(layer.data) is np.ndarray and layer.data.dtype == kept.dtype:
+            return layer.data
+        data = np.asarray(array_of(layer))
+        info = np.iinfo(kept.dtype)
+        alike = data.shape == kept.shape and data.dtype.kind in "biu" and data.size > 0
+        if alike and info.min <= data.min() and data.max() <= info.max:
+            data = data.astype(kept.dtype)
+            with self._connections.muted():
+                layer.data = data
+        return data
 
     def _read_paint(self) -> None:
         where = self._painted_voxels()
@@ -281,13 +321,28 @@ class SessionLink:
 
     # To the viewer
 
+    def _keep_strays(self) -> None:
+        """Take what is on the layers and was told by no event, before they are written anew."""
+        known = self._drawn
+        if known is None or known is self.session.document.drawn or self._drawing:
+            return
+        found = read_drawn(*self.canvas.prompts)
+        self._drawn = None  # they are looked at once
+        for plane, prompts in found.items():
+            stray = prompts.without(known.get(plane, PromptSet()))
+            if not stray.is_empty:
+                now = self.session.document.prompts(plane)
+                self._attempt(self.session.set_prompts, now.joined(stray.without(now)), plane)
+
     def _follow_document(self) -> None:
+        self._keep_strays()
         document = self.session.document
         with self._connections.muted():
             if document.drawn is not self._drawn:
                 self._drawn = document.drawn
                 if read_drawn(*self.canvas.prompts) != document.drawn:
                     write_drawn(*self.canvas.prompts, document.drawn)
+                self._counted = self._count()
             if document.table is not self._table:
                 self._table = document.table
                 self.canvas.show_table(document.table)

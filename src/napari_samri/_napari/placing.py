@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri._napari.layers import placement_of, reference_of, unit_factor
+from napari_samri._napari.layers import METADATA_KEY, placement_of, reference_of, unit_factor
 from napari_samri.errors import GeometryError, InputError, OtherGridError
 from napari_samri.geometry import Placement, Resampled, resample_nearest
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units")
@@ -97,6 +98,35 @@ def resampled_labels(image: Image, labels: Labels) -> Resampled:
         found.outside,
         found.lost,
     )
+
+
+def labels_on_image(viewer: ViewerModel, image: Image, labels: Labels) -> tuple[Labels, str]:
+    """Return labels on the grid of an image, and what became of them.
+
+    The labels themselves, and nothing, if they lie on it already; else a new layer, and the
+    old one is hidden.
+
+    Raises
+    ------
+    GeometryError
+        As `resampled_labels`.
+    """
+    try:
+        check_on_grid(image, labels)
+    except OtherGridError:
+        found = resampled_labels(image, labels)
+    else:
+        return labels, ""
+    reference = reference_of(image.metadata)
+    layer = viewer.add_labels(
+        found.labels,
+        name=f"{labels.name} on {image.name}",
+        axis_labels=image.axis_labels,
+        metadata={METADATA_KEY: reference} if reference else {},
+        **transform_of(image),
+    )
+    labels.visible = False
+    return layer, f"'{labels.name}' was resampled onto '{image.name}': {found}"
 
 
 def _pair(image: Image, labels: Labels) -> _Pair:

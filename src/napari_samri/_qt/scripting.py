@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
+from napari.layers import Image, Labels
+
 from napari_samri._napari.annotation import Annotation, annotations_of
-from napari_samri.errors import InputError
+from napari_samri._napari.placing import labels_on_image
+from napari_samri.errors import InputError, InputWarning
+from napari_samri.geometry.numbers import flag
 from napari_samri.session.settings import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels
 
 
 def start_session(
@@ -23,6 +27,7 @@ def start_session(
     device: str = "auto",
     family: str | None = None,
     labels_layer: Labels | None = None,
+    resample_labels: bool = False,
 ) -> Annotation:
     """Annotate an image in a viewer: what the Segment widget does, from Python.
 
@@ -40,6 +45,9 @@ def start_session(
         Preprocessing of a checkpoint given by path.
     labels_layer : napari.layers.Labels, optional
         Labels to go on with; else a new layer is made.
+    resample_labels : bool
+        Bring labels on another grid onto the image's, by nearest neighbours, as a new layer; an
+        InputWarning tells what became of them. Else they are refused.
 
     Returns
     -------
@@ -56,6 +64,11 @@ def start_session(
     if annotation is not None:
         _check_labels(annotation, labels_layer)
     else:
+        _check_layers(image_layer, labels_layer)
+        if labels_layer is not None and flag(resample_labels, "resample_labels"):
+            labels_layer, told = labels_on_image(viewer, image_layer, labels_layer)
+            if told:
+                warnings.warn(told, InputWarning, stacklevel=2)
         annotation = _open(viewer, image_layer, labels_layer)
         annotation.retain()  # by the script, so that it outlives a widget that joins in
     annotation.use_model(str(model), device=device, family=family)
@@ -68,6 +81,15 @@ def _check_labels(annotation: Annotation, wanted: Labels | None) -> None:
         message = (
             f"the session on '{annotation.image.name}' works on the labels '{labels.name}', not "
             f"on '{wanted.name}'; end it first (its close method), or choose them in the widget."
+        )
+        raise InputError(message)
+
+
+def _check_layers(image: object, labels: object) -> None:
+    if not isinstance(image, Image) or not isinstance(labels, (Labels, type(None))):
+        message = (
+            f"the image is a {type(image).__name__} and the labels are a {type(labels).__name__}; "
+            "expected an image layer of the viewer, and a labels layer or None."
         )
         raise InputError(message)
 

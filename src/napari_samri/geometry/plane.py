@@ -80,7 +80,7 @@ class Plane:
         return rows, columns
 
     def extract(self, volume: Volume) -> Array:
-        """Return the plane's pixels (rows, columns), a view.
+        """Return the plane's pixels (rows, columns): a view, or read from a lazy array.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Plane:
             If the plane lies outside the volume.
         """
         self.check(volume)
-        return np.moveaxis(volume.spatial(self.time), self.axis, 0)[self.index]
+        return np.asarray(np.moveaxis(volume.spatial(self.time), self.axis, 0)[self.index])
 
     def pixels_to_voxels(self, points_rc: FloatArray) -> FloatArray:
         """Turn (row, column) points (N, 2) into display voxel indices (N, 3)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from napari_samri.errors import InputError
@@ -56,6 +56,28 @@ class PromptSet:
             bool(self.boxes or self.lines or self.outlines)
             or any(point.positive for point in self.points)
             or any(stroke.positive for stroke in self.strokes)
+        )
+
+    def without(self, other: PromptSet) -> PromptSet:
+        """Return what is in this set and not in another one."""
+        return PromptSet(
+            **{
+                each.name: tuple(
+                    item
+                    for item in getattr(self, each.name)
+                    if item not in getattr(other, each.name)
+                )
+                for each in fields(self)
+            }
+        )
+
+    def joined(self, other: PromptSet) -> PromptSet:
+        """Return what is in this set and in another one, after it."""
+        return PromptSet(
+            **{
+                each.name: (*getattr(self, each.name), *getattr(other, each.name))
+                for each in fields(self)
+            }
         )
 
     def check(self, slice_shape: tuple[int, int]) -> None:

@@ -184,12 +184,17 @@ def _corners(points: Array, tolerance: float) -> NDArray[np.intp]:
         return np.arange(len(points))
     from skimage.measure import approximate_polygon
 
+    places: dict[tuple[float, ...], list[int]] = {}
+    for index in range(len(points) - 1, -1, -1):
+        places.setdefault(tuple(points[index].tolist()), []).append(index)
     corners, start = [], 0
-    for corner in approximate_polygon(points, tolerance):
+    for corner in approximate_polygon(points, tolerance).tolist():
         # A path may pass a vertex twice: the next passage is as good as any, the place is one.
-        start += int(np.argmax((points[start:] == corner).all(axis=1)))
-        corners.append(start)
-        start += 1
+        passages = places[tuple(corner)]
+        while len(passages) > 1 and passages[-1] < start:
+            passages.pop()
+        corners.append(passages[-1])
+        start = passages[-1] + 1
     return np.array([*corners[:-1], len(points) - 1])
 
 
