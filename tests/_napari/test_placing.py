@@ -12,7 +12,12 @@ from napari.layers import Image, Labels
 from napari_samri import Volume
 from napari_samri._napari.layers import layer_options, volume_of
 from napari_samri._napari.link import SessionLink
-from napari_samri._napari.placing import check_on_grid, placement_of, resampled_labels
+from napari_samri._napari.placing import (
+    check_on_grid,
+    labels_on_image,
+    placement_of,
+    resampled_labels,
+)
 from napari_samri.errors import GeometryError, InputError, OtherGridError
 from napari_samri.geometry import Grid, Plane
 from napari_samri.session.service import MaskService
@@ -433,3 +438,14 @@ def test_a_viewer_in_other_units_than_its_layer() -> None:
         drawn = np.asarray(image._slice.image.raw)
         np.testing.assert_array_equal(drawn, np.moveaxis(image.data, axis, 0)[index])
         assert shown_plane(viewer, image) == Plane(axis, index)
+
+
+def test_labels_brought_onto_the_image_are_a_new_layer() -> None:
+    viewer, image, labels = ViewerModel(), image_of(), labels_of(affine(origin=(-1.0, -10.0, 13.0)))
+    viewer.add_layer(image)
+    viewer.add_layer(labels)
+    layer, told = labels_on_image(viewer, image, labels)
+    check_on_grid(image, layer)
+    assert "'old' was resampled onto 't1'" in told
+    assert (layer.name, labels.visible, layer.visible) == ("old on t1", False, True)
+    assert labels_on_image(viewer, image, layer) == (layer, "")
