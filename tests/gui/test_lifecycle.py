@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_samri.prompts import Box, PromptSet
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -320,6 +322,48 @@ def test_a_mask_stored_as_numbers_with_a_point_is_no_image_by_itself() -> None:
         widget.images.insist.click()
         assert widget.annotation.image is again
         assert widget.images.insist.isHidden()
+        widget.close()
+    finally:
+        viewer.close()
+        rest()
+
+
+def test_labels_elsewhere_are_refused_before_the_session_ends_and_resampled_on_request() -> None:
+    viewer = new_viewer()
+    try:
+        widget, _ = open_widget(viewer)
+        annotation, status = widget.annotation, widget.session.status
+        annotation.session.paint((np.array([1]), np.array([2]), np.array([3])), np.array([1]))
+        annotation.session.set_prompts(annotation._prompts().joined(PromptSet((Box(1, 2, 8, 9),))))
+        drawn = np.zeros((8, 64, 64), np.uint16)
+        drawn[3, 10:20, 30:40] = 5
+        other = viewer.add_labels(drawn, name="other", translate=(0, 7, 0), units=("mm",) * 3)
+        widget.images.labels_chosen.emit(other)
+        assert widget.annotation is annotation
+        assert not annotation.closed
+        assert annotation.session.history.can_undo
+        assert "'other' do not lie on the grid of 'image'" in status.message.text()
+        assert widget.images.labels.currentText() == "image labels"
+        assert not status.resample.isHidden()
+
+        status.resample.click()
+        made = widget.annotation.link.canvas.labels
+        assert made.name == "other on image"
+        np.testing.assert_array_equal(widget.annotation.session.labels, np.roll(drawn, 7, axis=1))
+        np.testing.assert_array_equal(other.data, drawn)
+        assert "'other' was resampled onto 'image'" in status.message.text()
+        assert status.resample.isHidden()
+
+        # Closed, and the image is moved: the labels of the session before stay where they were.
+        widget.close_annotation()
+        image = viewer.layers["image"]
+        image.translate = (0, 0, 30)
+        widget.use_image(image)
+        begun = widget.annotation.link.canvas.labels
+        assert begun.name not in {"image labels", "other on image"}
+        assert not begun.data.any()
+        assert "A new labels layer was made" in status.message.text()
+        assert viewer.layers["image labels"].data[1, 2, 3] == 1
         widget.close()
     finally:
         viewer.close()

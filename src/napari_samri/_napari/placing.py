@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri._napari.layers import METADATA_KEY, placement_of, reference_of, unit_factor
+from napari_samri._napari.layers import (
+    METADATA_KEY,
+    array_of,
+    placement_of,
+    reference_of,
+    unit_factor,
+    volume_of,
+)
 from napari_samri.errors import GeometryError, InputError, OtherGridError
 from napari_samri.geometry import Placement, Resampled, resample_nearest
+from napari_samri.session.label_array import checked_labels
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -63,6 +71,21 @@ def check_on_grid(image: Image, labels: Labels) -> None:
         raise _refusal(image, labels, pair.files, "their files")
     if not pair.viewer[1].is_on(pair.viewer[0]):
         raise _refusal(image, labels, pair.viewer, "the viewer")
+
+
+def check_layers(image: Image, labels: Labels | None = None) -> None:
+    """Raise unless a session can work on an image and labels; nothing is changed.
+
+    Raises
+    ------
+    InputError, GeometryError
+        If the image or the labels cannot be used.
+    """
+    volume = volume_of(image)
+    if labels is not None:
+        check_on_grid(image, labels)
+        array = array_of(labels)
+        checked_labels(np.empty(array.shape, array.dtype), volume)
 
 
 def resampled_labels(image: Image, labels: Labels) -> Resampled:

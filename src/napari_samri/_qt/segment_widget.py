@@ -16,6 +16,7 @@ from napari_samri._napari.canvas import new_labels
 from napari_samri._napari.connections import Connections
 from napari_samri._napari.layers import volume_name
 from napari_samri._napari.model_choice import model_chosen
+from napari_samri._napari.placing import check_layers, labels_on_image
 from napari_samri._napari.preferences import current_settings
 from napari_samri._napari.reader import layer_data, source_of
 from napari_samri._napari.roles import (
@@ -33,7 +34,7 @@ from napari_samri._qt.model_panel import ModelPanel
 from napari_samri._qt.relay import run_elsewhere
 from napari_samri._qt.session_panel import SessionPanel
 from napari_samri._qt.start import open_annotation
-from napari_samri.errors import SamriError, TooLargeError
+from napari_samri.errors import OtherGridError, SamriError, TooLargeError
 from napari_samri.filenames import DICOM_SUFFIXES, NIFTI_SUFFIXES, dialog_filter
 from napari_samri.io import load_volume
 from napari_samri.segment.postprocess import PostProcessing
@@ -65,6 +66,7 @@ class SegmentWidget(DockedWidget):
         self.annotation: Annotation | None = None
         self._with_viewer, self._with_annotation = Connections(), Connections()
         self._farewell = ""
+        self._elsewhere: tuple[Image | None, Labels | None] = (None, None)
         self.images, self.models, self.session = ImagePanel(), ModelPanel(), SessionPanel()
         self._lay_out()
         self._wire()
@@ -103,6 +105,12 @@ class SegmentWidget(DockedWidget):
         before = self.annotation
         if before is not None and before.image is image and labels is None:
             return
+        try:
+            if image is not None:
+                check_layers(image, labels)
+        except SamriError as error:
+            self._refuse(image, labels, error)
+            return
         with self._with_viewer.muted():  # our own layers are none of the news
             self.close_annotation()
             refusal = self._refused(image, labels)
@@ -111,6 +119,21 @@ class SegmentWidget(DockedWidget):
         self._show_layers()
         if refusal is not None:
             self.session.show_error(refusal)
+
+    def resample_labels(self) -> None:
+        """Bring the labels that were refused last onto their image, and go on with these."""
+        image, labels = self._elsewhere
+        if image not in self.viewer.layers or labels not in self.viewer.layers:
+            show_info("These layers are not there any more.")
+            return
+        try:
+            with self._with_viewer.muted():
+                made, told = labels_on_image(self.viewer, image, labels)
+        except SamriError as error:
+            self.session.show_error(error)
+            return
+        self.use_image(image, made)
+        self._say(told)
 
     def open_image(self, path: Path | str, max_voxels: int | None = None) -> None:
         """Load an image with our own reader, off the window's thread, and annotate it."""
@@ -163,6 +186,7 @@ class SegmentWidget(DockedWidget):
         self.models.chosen.connect(self._use_model)
         self.session.post_changed.connect(self._set_post)
         self.session.save_clicked.connect(self._ask_where_to_save)
+        self.session.status.resample_clicked.connect(self.resample_labels)
         # Layers are looked at when napari is done with adding them, which selects them too.
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -173,13 +197,31 @@ class SegmentWidget(DockedWidget):
         self._with_viewer.add(model_chosen, self._hear_of_choice)
         self.destroyed.connect(partial(_let_go, self.__dict__))
 
+    def _refuse(self, image: Image | None, labels: Labels | None, error: SamriError) -> None:
+        """Say why a session cannot begin, and offer what can be done; what goes on goes on."""
+        self._show_layers()
+        self.session.show_error(error)
+        if isinstance(error, OtherGridError):
+            self._elsewhere = (image, labels)
+            self.session.status.offer_resampling()
+
+    def _say(self, text: str) -> None:
+        """Say what became of labels: in the panel too, where it stays a while."""
+        self.session.status.show_message(text)
+        show_info(text)
+
     def _refused(self, image: Image | None, labels: Labels | None) -> SamriError | None:
         """Begin a session, if there is an image; return why that cannot be."""
         if image is not None:
+            told: list[str] = []
             try:
-                self._take(open_annotation(self.viewer, image, self.settings, labels))
+                self._take(
+                    open_annotation(self.viewer, image, self.settings, labels, tell=told.append)
+                )
             except SamriError as error:
                 return error
+            for text in told:
+                self._say(text)
         return None
 
     def _take(self, annotation: Annotation) -> None:

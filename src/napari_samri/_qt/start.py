@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from napari_samri._napari.annotation import Annotation, annotations_of
 from napari_samri._napari.canvas import labels_drawn_on
+from napari_samri._napari.placing import check_layers
 from napari_samri._qt.relay import relay_events
+from napari_samri.errors import InputWarning, OtherGridError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
@@ -16,7 +21,12 @@ if TYPE_CHECKING:
 
 
 def open_annotation(
-    viewer: ViewerModel, image: Image, settings: Settings, labels: Labels | None = None
+    viewer: ViewerModel,
+    image: Image,
+    settings: Settings,
+    labels: Labels | None = None,
+    *,
+    tell: Callable[[str], None] | None = None,
 ) -> Annotation:
     """Return the annotation of an image, started if there is none.
 
@@ -27,19 +37,23 @@ def open_annotation(
     settings : Settings
     labels : napari.layers.Labels, optional
         Where others are annotated so far, that session ends. By default those of the session
-        that there is, or of an earlier one, else a new layer.
+        that there is, or of an earlier one that lie on the image still, else a new layer.
+    tell : callable
+        Called with a sentence about earlier labels that do not lie on the image any more; by
+        default that is an InputWarning.
 
     Raises
     ------
     InputError, GeometryError
-        If the image or the labels cannot be used.
+        If the image or the labels cannot be used; the session that there is goes on then.
     """
     found = annotations_of(viewer).get(id(image))
     if found is not None:
         if labels is None or labels is found.link.canvas.labels:
             return found
+        check_layers(image, labels)
         found.close(f"The session on '{image.name}' goes on with the labels '{labels.name}'.")
-    labels = labels or labels_drawn_on(viewer, image)
+    labels = labels or _earlier_labels(viewer, image, tell or _warn)
     annotation = Annotation(
         viewer,
         image,
@@ -50,3 +64,22 @@ def open_annotation(
     annotations_of(viewer)[id(image)] = annotation
     relay_events(annotation)
     return annotation
+
+
+def _earlier_labels(
+    viewer: ViewerModel, image: Image, tell: Callable[[str], None]
+) -> Labels | None:
+    """Return the labels of an earlier session on an image, unless they do not lie on it now."""
+    labels = labels_drawn_on(viewer, image)
+    if labels is None:
+        return None
+    try:
+        check_layers(image, labels)
+    except OtherGridError as error:
+        tell(f"A new labels layer was made, since the one of an earlier session is unfit: {error}")
+        return None
+    return labels
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, InputWarning, stacklevel=2)

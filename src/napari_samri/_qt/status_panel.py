@@ -22,6 +22,7 @@ class StatusPanel(QWidget):
     cancel_clicked = Signal()
     restore_clicked = Signal()
     discard_clicked = Signal()
+    resample_clicked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,6 +36,10 @@ class StatusPanel(QWidget):
         self.message.setWordWrap(True)
         self.message.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.message.setStyleSheet("color: black; background-color: #ffb300; padding: 3px;")
+        self.resample = QPushButton("Resample onto the image")
+        self.resample.setToolTip(
+            "Make a new layer of these labels on the image's grid, by nearest neighbours"
+        )
         self.text = QLabel("")
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.bar = QProgressBar()
@@ -49,6 +54,7 @@ class StatusPanel(QWidget):
         self.restore.clicked.connect(self.restore_clicked)
         self.discard.clicked.connect(self.discard_clicked)
         self.cancel.clicked.connect(self.cancel_clicked)
+        self.resample.clicked.connect(self.resample_clicked)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.banner, 0, 0, 1, 3)
@@ -58,6 +64,7 @@ class StatusPanel(QWidget):
         layout.addWidget(self.bar, 3, 0, 1, 2)
         layout.addWidget(self.cancel, 3, 2)
         layout.addWidget(self.message, 4, 0, 1, 3)
+        layout.addWidget(self.resample, 5, 0, 1, 2)
         self._show(None)
         self.show_message("")
         self.show_recovered(None)
@@ -74,6 +81,11 @@ class StatusPanel(QWidget):
         """Show what went wrong, in full, or nothing."""
         self.message.setText(text)
         self.message.setVisible(bool(text))
+        self.resample.hide()
+
+    def offer_resampling(self) -> None:
+        """Offer to resample labels, as long as the message that refuses them is shown."""
+        self.resample.show()
 
     def _show(self, activity: Activity | None) -> None:
         self.cancel.setEnabled(activity is not None)
