@@ -7,7 +7,7 @@ never guessed from the dots: callers say which suffixes there are.
 from __future__ import annotations
 
 import os
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from napari_samri.errors import InputError
@@ -79,6 +79,24 @@ def check_name(path: PurePath | str) -> None:
             f"{LONGEST_NAME}. Choose a shorter one."
         )
         raise InputError(message)
+
+
+def expand_user(path: PurePath | str) -> Path:
+    """Return a path with its ``~`` replaced by the home folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such user, or no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except (RuntimeError, KeyError) as error:
+        message = (
+            f"{path}: the home folder of '~' is not known; expected a path that begins with '/', "
+            "or one of a user of this machine. Write the folder's whole path."
+        )
+        raise InputError(message) from error
 
 
 def dialog_filter(title: str, suffixes: Iterable[str]) -> str:

@@ -17,10 +17,11 @@ from napari_samri._napari.placing import check_on_grid
 from napari_samri._napari.planes import shown_plane
 from napari_samri.datasets import Source, prepare_steps, read_manifest, write_manifest
 from napari_samri.errors import Cancelled, InputError, InputWarning
-from napari_samri.filenames import has_suffix, stem_of
+from napari_samri.filenames import expand_user, has_suffix, stem_of
 from napari_samri.io import label_volume, save_labels
 from napari_samri.io.atomic import make_folder
 from napari_samri.io.images import in_radiological_order, save_image
+from napari_samri.places import home_folder
 from napari_samri.session.journal import image_identity
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def bank_path(path: Path | None) -> Path:
     if path is None or not path.name:
         message = "there is no place for the bank yet; choose a folder and a name, NAME.zarr."
         raise InputError(message)
-    path = path.expanduser()
+    path = expand_user(path)
     if not has_suffix(path, [BANK_SUFFIX]):
         path = path.with_name(f"{path.name}{BANK_SUFFIX}")
     if not path.parent.is_dir():
@@ -170,7 +171,7 @@ def suggested_bank(source: Path | LayerPair | None) -> Path | None:
     """Return a place for a bank beside its source."""
     if isinstance(source, LayerPair):
         file = source.image.grid.path
-        return (file.parent if file else Path.home()) / f"{slug(source.name)}{BANK_SUFFIX}"
+        return (file.parent if file else home_folder()) / f"{slug(source.name)}{BANK_SUFFIX}"
     if source is None or not source.name or not source.exists():
         return None
     name = stem_of(source, SOURCE_SUFFIXES) if source.is_file() else source.name
@@ -343,7 +344,7 @@ def existing_source(path: Path | None) -> Path:
     if path is None or not path.name:
         message = "there is no data set yet; choose a folder, a manifest or layers."
         raise InputError(message)
-    path = path.expanduser().absolute()
+    path = expand_user(path).absolute()
     if not path.exists():
         message = f"{path}: there is no such file or folder; expected a data set."
         raise InputError(message)

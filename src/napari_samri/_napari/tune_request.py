@@ -19,7 +19,8 @@ from napari_samri.datasets import Rules, write_manifest
 from napari_samri.datasets.regions import choose_slices
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError, SamriError
-from napari_samri.filenames import stem_of
+from napari_samri.filenames import expand_user, stem_of
+from napari_samri.places import home_folder
 from napari_samri.training.objective import find_objective
 from napari_samri.training.pairs import is_held_out, split_pairs
 
@@ -176,7 +177,7 @@ def existing_bank(path: Path | None) -> Path:
             "open layers."
         )
         raise InputError(message)
-    path = path.expanduser().absolute()
+    path = expand_user(path).absolute()
     if not path.is_dir():
         message = f"{path}: there is no such folder; expected a bank, NAME.zarr."
         raise InputError(message)
@@ -194,7 +195,7 @@ def run_folder(path: Path | None) -> Path:
     if path is None or not path.name:
         message = "there is no place for the result yet; choose a folder, which may be new."
         raise InputError(message)
-    path = path.expanduser().absolute()
+    path = expand_user(path).absolute()
     if path.exists() and not path.is_dir():
         message = f"{path}: is a file; expected a folder for the result, which may be new."
         raise InputError(message)
@@ -208,7 +209,7 @@ def suggested_run(source: Path | LayerPair, unfinished: Path | None = None) -> P
     """Return a folder for a run, beside its source: that of an unfinished run, or a new one."""
     if isinstance(source, LayerPair):
         file = source.image.grid.path
-        first = (file.parent if file else Path.home()) / f"{slug(source.name)}_tuned"
+        first = (file.parent if file else home_folder()) / f"{slug(source.name)}_tuned"
     else:
         first = source.with_name(f"{stem_of(source, SOURCE_SUFFIXES)}_tuned")
     number, path = 1, first

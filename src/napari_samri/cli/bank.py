@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_samri.cli.console import show
 from napari_samri.cli.events import show_events
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def run_info(options: argparse.Namespace) -> None:
 
     info = bank_info(options.bank)
     text = json.dumps(info, indent=2) if options.json else "\n".join(_lines(info))
-    sys.stdout.write(text + "\n")
+    show(text + "\n")
 
 
 def run_merge(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.cli.console import say
+from napari_samri.cli.console import say, show
 from napari_samri.prompts import SliceRequest
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> None:
         score = dice(mask.mask, mask.plane.extract(_truth(task, volume)) > 0)
         rows.append(f"{score:.3f}  {task.name}")
         save_picture(options.out / f"slice-{number}.png", picture(volume, [mask]))
-    sys.stdout.write("Dice against the template's own masks\n" + "\n".join(rows) + "\n")
+    show("Dice against the template's own masks\n" + "\n".join(rows) + "\n")
     say(f"labels and pictures are in {options.out.absolute()}")
     if not options.no_viewer:
         _open_viewer(template, options.out / LABELS_FILE)

@@ -8,14 +8,19 @@ for 0.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import napari_samri
 from napari_samri.cli import bank, demo, embed, export, finetune, models, prepare, segment
-from napari_samri.cli.console import say
+from napari_samri.cli.console import (
+    OutputError,
+    current_folder_exists,
+    say,
+    secure_streams,
+    silence_stdout,
+)
 from napari_samri.errors import InputWarning, SamriError, TooLargeError
 
 if TYPE_CHECKING:
@@ -29,11 +34,30 @@ EXIT_OTHER = 1
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb and return the exit code."""
-    options = parser().parse_args(arguments)
+    secure_streams()
+    if not current_folder_exists():
+        say("error: the current folder was deleted; change into one that exists, and try again.")
+        return EXIT_INPUT
+    options = _parsed(arguments)
     with warnings.catch_warnings():
         warnings.simplefilter("always", InputWarning)
         warnings.showwarning = _show_warning
         return _run(options)
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        return parser().parse_args(arguments)
+    except SystemExit:
+        _flush()  # the help that was asked for
+        raise
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        silence_stdout()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,15 +75,18 @@ def parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     try:
         code: int | None = options.run(options)
-        sys.stdout.flush()
     except SamriError as error:
         say(f"error: {error}{_flag_for(error)}")
         return EXIT_INPUT
     except KeyboardInterrupt:
         say("interrupted")
         return EXIT_OTHER
+    except OutputError as error:
+        silence_stdout()
+        say(f"error: {error}.")
+        return EXIT_OTHER
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's last flush
+        silence_stdout()
         return EXIT_OTHER
     return code or 0
 

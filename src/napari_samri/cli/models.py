@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.cli.console import say
+from napari_samri.cli.console import say, show
 from napari_samri.zoo import (
     ModelSpec,
     known_models,
@@ -39,12 +38,11 @@ def run(options: argparse.Namespace) -> None:
     states = {spec.id: _state(spec, needed_model(spec, models)) for spec in specs}
     if options.json:
         rows = [spec.as_dict() | {"status": states[spec.id]} for spec in specs]
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        show(json.dumps(rows, indent=2) + "\n")
         return
     width = max(len(spec.id) for spec in specs)
-    for spec in specs:
-        sys.stdout.write(f"{spec.id:{width}}  {states[spec.id]:13}  {spec.description}\n")
-    sys.stdout.write(f"\nCheckpoints are kept in {models_dir()}\n")
+    lines = [f"{spec.id:{width}}  {states[spec.id]:13}  {spec.description}" for spec in specs]
+    show("\n".join([*lines, "", f"Checkpoints are kept in {models_dir()}", ""]))
 
 
 def _state(spec: ModelSpec, needed: ModelSpec) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     """Prepare and write; return 3 if something had to be left out."""
     _check_out(options)
     rules, sources = _rules(options), _sources(options)
-    from napari_samri.cli.console import Progress, say
+    from napari_samri.cli.console import Progress, say, show
     from napari_samri.cli.main import EXIT_PARTIAL
     from napari_samri.datasets import prepare, with_relative_roots, write_manifest
 
@@ -132,7 +131,7 @@ def run(options: argparse.Namespace) -> int:
         manifest = with_relative_roots(manifest, options.out.absolute().parent)
     write_manifest(options.out, manifest)
     lines = (*summary(manifest), *names_table(manifest))
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    show("".join(f"{line}\n" for line in lines))
     say(f"wrote {options.out}: {manifest.rows:,} slices of {len(manifest.studies):,} studies")
     return EXIT_PARTIAL if manifest.problems else 0
 

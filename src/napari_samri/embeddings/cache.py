@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from napari_samri.embeddings.disk import DiskCache
 from napari_samri.embeddings.memory import MemoryCache
+from napari_samri.filenames import expand_user
+from napari_samri.places import user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
@@ -55,7 +57,7 @@ class EmbeddingCache:
         disk_bytes: int = DISK_BYTES,
     ) -> None:
         self.memory = MemoryCache(memory_bytes)
-        self.disk = DiskCache(Path(folder).expanduser(), disk_bytes) if folder else None
+        self.disk = DiskCache(expand_user(folder), disk_bytes) if folder else None
         self._turns: dict[str, _Turn] = {}
         self._lock = Lock()
 
@@ -107,11 +109,8 @@ class EmbeddingCache:
 
 def cache_dir() -> Path:
     """Return the folder of the shared cache; ``NAPARI_SAMRI_CACHE`` overrides the user's."""
-    if folder := os.environ.get(CACHE_VARIABLE):
-        return Path(folder).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("napari-samri", appauthor=False) / "embeddings"
+    folder = user_folder("cache", CACHE_VARIABLE)
+    return folder if os.environ.get(CACHE_VARIABLE) else folder / "embeddings"
 
 
 _default: dict[Path, EmbeddingCache] = {}

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 
 from napari_samri.errors import InputError
-from napari_samri.filenames import NIFTI_SUFFIXES, check_name, has_suffix
+from napari_samri.filenames import NIFTI_SUFFIXES, check_name, expand_user, has_suffix
 from napari_samri.geometry import Grid, Orientation, Volume
 from napari_samri.io.atomic import replacing
 from napari_samri.io.labels import GEOMETRY
 from napari_samri.io.nifti_header import image_class, source_header
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
@@ -37,7 +38,7 @@ def save_image(path: Path | str, volume: Volume) -> None:
     StoreError
         If the file cannot be written; what was there before is still there.
     """
-    path = Path(path).expanduser()
+    path = expand_user(path)
     check_name(path)
     if not has_suffix(path, NIFTI_SUFFIXES):
         message = f"{path}: images are saved as NIfTI; expected a name ending in .nii or .nii.gz."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
@@ -12,12 +11,14 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from napari_samri.errors import GeometryError, InputError, StoreError
-from napari_samri.filenames import NIFTI_SUFFIXES, check_name, has_suffix
+from napari_samri.filenames import NIFTI_SUFFIXES, check_name, expand_user, has_suffix
 from napari_samri.io.atomic import replacing
 from napari_samri.io.label_rule import as_labels
 from napari_samri.io.nifti_header import image_class, source_header
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import ArrayLike, NDArray
 
     from napari_samri.geometry import Grid, Volume
@@ -70,7 +71,7 @@ def save_labels(path: Path | str, labels: ArrayLike, volume: Volume) -> None:
     StoreError
         If the file cannot be written; what was there before is still there.
     """
-    path = Path(path).expanduser()
+    path = expand_user(path)
     check_name(path)
     if not has_suffix(path, NIFTI_SUFFIXES):
         message = f"{path}: labels are saved as NIfTI; expected a name ending in .nii or .nii.gz."

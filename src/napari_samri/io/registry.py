@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from napari_samri.errors import InputError
+from napari_samri.filenames import expand_user
 from napari_samri.io.dicom import DicomReader
 from napari_samri.io.nifti import NiftiReader
 from napari_samri.io.nifti_header import HEAD_BYTES, looks_like
@@ -71,7 +72,7 @@ def load_volume(path: Path | str, *, max_voxels: int | None = None) -> Volume:
     InputError, GeometryError
         If the file is missing, damaged, no image, too large, or its geometry makes no sense.
     """
-    path = Path(path).expanduser()
+    path = expand_user(path)
     head = _head(path)
     for reader in _readers:
         if reader.accepts(path, head):
@@ -89,7 +90,7 @@ def can_read(path: Path | str) -> bool:
     ``.nii.gz``, is worth a try too: `load_volume` says what is wrong with it.
     """
     try:
-        path = Path(path).expanduser()
+        path = expand_user(path)
         head = _head(path)
     except InputError:
         head = b""  # damaged, but perhaps named like an image

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_samri.places import user_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STATE_VARIABLE = "NAPARI_SAMRI_STATE"
 
 
 def state_dir() -> Path:
     """Return the user's folder of state; ``NAPARI_SAMRI_STATE`` overrides it."""
-    if folder := os.environ.get(STATE_VARIABLE):
-        return Path(folder).expanduser()
-    from platformdirs import user_state_path
-
-    return user_state_path("napari-samri", appauthor=False)
+    return user_folder("state", STATE_VARIABLE)
 
 
 def jobs_dir() -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import ModelError
-from napari_samri.filenames import CHECKPOINT_SUFFIXES, has_suffix, stem_of
+from napari_samri.filenames import CHECKPOINT_SUFFIXES, expand_user, has_suffix, stem_of
 from napari_samri.sam.architecture import detect_architecture
 from napari_samri.sam.checkpoint import Checkpoint, read_checkpoint
 from napari_samri.sam.device import resolve_device
@@ -204,7 +204,7 @@ def _find(model: str | Path, progress: ProgressCallback | None) -> tuple[ModelSp
 
 def _as_path(model: str | Path) -> Path | None:
     """Return what was given as a path, if it is one rather than the id of a known model."""
-    path = Path(model).expanduser()
+    path = expand_user(model)
     if path.is_file():
         return path
     # What is there but is no file, or only looks like one, is told of as what it is.

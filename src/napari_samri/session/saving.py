@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_samri import __version__
 from napari_samri.errors import InputError, SamriError
-from napari_samri.filenames import NIFTI_SUFFIXES, check_name, has_suffix
+from napari_samri.filenames import NIFTI_SUFFIXES, check_name, expand_user, has_suffix
 from napari_samri.io import save_labels
 from napari_samri.io.sidecar import read_sidecar, writing_sidecar
 from napari_samri.session.labels import LabelTable
@@ -18,6 +17,7 @@ from napari_samri.session.state import Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -103,7 +103,7 @@ def prepare_save(session: Savable, path: Path | str) -> SaveJob:
     InputError
         If the name is not that of a NIfTI file, or the image has no file's grid.
     """
-    path = Path(path).expanduser()
+    path = expand_user(path)
     check_name(path)
     if not has_suffix(path, NIFTI_SUFFIXES):
         message = f"{path}: labels are saved as NIfTI; expected a name ending in .nii or .nii.gz."

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import StoreError
 from napari_samri.io.atomic import replacing
+from napari_samri.places import user_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
@@ -50,11 +52,7 @@ class Settings:
 
 def settings_path() -> Path:
     """Return the file of settings; ``NAPARI_SAMRI_CONFIG`` overrides its folder."""
-    if folder := os.environ.get(CONFIG_VARIABLE):
-        return Path(folder).expanduser() / "settings.json"
-    from platformdirs import user_config_path
-
-    return user_config_path("napari-samri", appauthor=False) / "settings.json"
+    return user_folder("config", CONFIG_VARIABLE) / "settings.json"
 
 
 def read_settings() -> Settings:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import DownloadError, ModelError, StoreError
+from napari_samri.places import user_folder
 from napari_samri.zoo.files import check_file
 
 if TYPE_CHECKING:
@@ -34,11 +35,8 @@ def models_dir() -> Path:
 
     The environment variable ``NAPARI_SAMRI_MODELS`` overrides the user's data folder.
     """
-    if folder := os.environ.get(MODELS_VARIABLE):
-        return Path(folder).expanduser()
-    from platformdirs import user_data_path
-
-    return user_data_path("napari-samri", appauthor=False) / "models"
+    folder = user_folder("data", MODELS_VARIABLE)
+    return folder if os.environ.get(MODELS_VARIABLE) else folder / "models"
 
 
 def local_path(spec: ModelSpec) -> Path | None:
