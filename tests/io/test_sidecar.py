@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from napari_samri.codec import any_object, record
 from napari_samri.errors import InputError, StoreError
-from napari_samri.io.sidecar import FORMAT, read_sidecar, sidecar_path, writing_sidecar
+from napari_samri.io.sidecar import FORMAT, MARKS, read_sidecar, sidecar_path, writing_sidecar
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+SCHEMA = record(dict, {}, marks=MARKS)
 
 
 @pytest.mark.parametrize(
@@ -30,10 +34,10 @@ def test_names(tmp_path: Path, labels: str, expected: str) -> None:
 
 def test_there_and_back(tmp_path: Path) -> None:
     labels = tmp_path / "a.nii.gz"
-    assert read_sidecar(labels) is None
+    assert read_sidecar(labels, any_object) is None
     with writing_sidecar(labels, {"labels": ["ä"]}):
-        assert read_sidecar(labels) is None  # not before all is well
-    content = read_sidecar(labels)
+        assert read_sidecar(labels, any_object) is None  # not before all is well
+    content = read_sidecar(labels, any_object)
     assert content is not None
     assert content["labels"] == ["ä"]
     assert (content["format"], content["version"]) == (FORMAT, 1)
@@ -46,7 +50,7 @@ def test_what_fails_inside_leaves_the_old_file(tmp_path: Path) -> None:
         pass
     with pytest.raises(ZeroDivisionError), writing_sidecar(labels, {"n": 2}):
         1 / 0  # noqa: B018
-    assert read_sidecar(labels) == {"format": FORMAT, "version": 1, "n": 1}
+    assert read_sidecar(labels, any_object) == {"format": FORMAT, "version": 1, "n": 1}
     assert len(list(tmp_path.iterdir())) == 1
 
 
@@ -55,7 +59,7 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
     with pytest.raises(StoreError), writing_sidecar(tmp_path / "a.nii", {}):
         pass
     with pytest.raises(InputError):
-        read_sidecar(tmp_path / "a.nii")
+        read_sidecar(tmp_path / "a.nii", SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -69,9 +73,11 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
         json.dumps({"format": "other", "version": 1}).encode(),
         json.dumps({"format": FORMAT, "version": 2}).encode(),
         json.dumps({"format": FORMAT}).encode(),
+        json.dumps({"format": FORMAT, "version": True}).encode(),
+        b'{"format": "napari-samri-session", "version": 1, "version": 1}',
     ],
 )
 def test_foreign_files(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.samri.json").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.samri\.json"):
-        read_sidecar(tmp_path / "a.nii")
+        read_sidecar(tmp_path / "a.nii", SCHEMA)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,15 +31,15 @@ class Recording:
     def replayed(self) -> tuple[np.ndarray, Document | None]:
         """Return the labels and the document to which all messages up to now lead."""
         from napari_samri.jobs.wire import encode_message, read_message
-        from napari_samri.session.record import commit_from_json, document_from_json
+        from napari_samri.session.record import COMMIT, DOCUMENT
 
         for written in self.messages:
             message = read_message(io.BytesIO(encode_message(written)))
             assert message is not None
-            self.commits[message.head["kept"] :] = map(commit_from_json, message.head["added"])
+            self.commits[message.head["kept"] :] = map(COMMIT, message.head["added"])
             if "where" in message.arrays:
                 where = np.unravel_index(message.arrays["where"], self.labels.shape)
                 self.labels[where] = message.arrays["after"]
-            self.document = document_from_json(message.head["document"], self.commits)
+            self.document = replace(DOCUMENT(message.head["document"]), commits=tuple(self.commits))
         self.messages.clear()
         return self.labels, self.document

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_samri.errors import InputError, StoreError
+from napari_samri.errors import InputError, InputWarning, StoreError
 from napari_samri.geometry import Plane
 from napari_samri.jobs.wire import Message, encode_message
 from napari_samri.prompts import Box, Point, PromptSet
 from napari_samri.session import journal as journal_module
 from napari_samri.session.journal import Journal, find_recoverable, image_identity, journals_dir
+from napari_samri.session.record import document_to_json
+from napari_samri.session.state import Document
 from tests.session.fakes import Bench, make_volume
 
 ROOT = Path(__file__).parents[2]
@@ -251,35 +255,142 @@ def test_a_torn_last_step_is_left_out() -> None:
     assert recovered.document.prompts(Plane(0, 1)) == BOX  # of the step before the commit
 
 
-def _frame(**head: Any) -> bytes:
-    return encode_message(Message(head))
+def _frame(arrays: dict[str, Any] | None = None, **head: Any) -> bytes:
+    return encode_message(Message(head, arrays or {}))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"SMRI",
-        b"nonsense, and more than a few bytes of it",
-        _frame(kind="session", version=99, shape=[5, 6, 7], dtype="<u2"),
-        _frame(kind="session", version=1, shape="x", dtype="<u2"),
-        _frame(kind="session", version=1, shape=[5, 6, 7], dtype="<u2") + _frame(kind="step"),
-        _frame(kind="session", version=1, shape=[5, 6, 7], dtype="<u2")
-        + _frame(kind="step", kept=0, added=[], document={"drawn": 3}),
-        _frame(kind="session", version=1, shape=[5, 6, 7], dtype="<u2")
-        + _frame(kind="step", kept=0, added=[1], document={}),
-    ],
-)
-def test_journals_that_cannot_be_read_are_passed_over(content: bytes) -> None:
+def _bytes(content: bytes) -> np.ndarray:
+    return np.frombuffer(content, np.uint8)
+
+
+def _beginning(arrays: dict[str, Any] | None = None, **changes: Any) -> bytes:
+    head = {"kind": "session", "version": 1, "shape": [5, 6, 7], "dtype": "<u2"}
+    return _frame(arrays, **head | changes)
+
+
+def _step(arrays: dict[str, Any] | None = None, **changes: Any) -> bytes:
+    document = document_to_json(Document())
+    return _frame(
+        arrays, **{"kind": "step", "kept": 0, "added": [], "document": document} | changes
+    )
+
+
+COMMIT = {"plane": {"axis": 0, "index": 0, "time": None}, "label": math.inf}
+ZEROS = zlib.compress(bytes(1 << 24))
+DAMAGED = {
+    "nonsense": b"nonsense, and more than a few bytes of it",
+    "version": _beginning(version=99),
+    "shape of text": _beginning(shape="x"),
+    "huge shape": _beginning(shape=[100_000, 100_000, 10_000]),
+    "other shape": _beginning(shape=[5, 6, 8]),
+    "infinite shape": _beginning(shape=[5, 6, math.inf]),
+    "no integers": _beginning(dtype="<f4"),
+    "objects": _beginning(dtype="O"),
+    "no dtype": _beginning(dtype="(9,9)"),
+    "bomb": _beginning({"base": _bytes(ZEROS)}),
+    "torn base": _beginning({"base": _bytes(zlib.compress(bytes(420))[:-6])}),
+    "no base": _beginning({"base": _bytes(b"12345")}),
+    "no step": _beginning() + _frame(kind="step"),
+    "other kind": _beginning() + _frame(kind=[]),
+    "commit": _beginning() + _step(added=[1]),
+    "infinite commit": _beginning() + _step(added=[COMMIT]),
+    "kept": _beginning() + _step(kept=math.inf),
+    "kept of none": _beginning() + _step(kept=1),
+    "outside": _beginning() + _step({"where": np.array([210]), "after": np.array([1])}),
+    "negative": _beginning() + _step({"where": np.array([-1]), "after": np.array([1])}),
+    "too many": _beginning() + _step({"where": np.array([1]), "after": np.array([1, 2])}),
+    "floats": _beginning() + _step({"where": np.array([1.0]), "after": np.array([1])}),
+    "overflow": _beginning() + _step({"where": np.array([1]), "after": np.array([65536])}),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_journal_is_told_of_and_takes_no_other_along(content: bytes) -> None:
     bench = Kept()
     bench.commit()
     bench.abandon()
     os.utime(bench.journal.path, (1, 1))
-    identity = image_identity(bench.volume)
-    (journals_dir() / f"{identity}-newer.journal").write_bytes(content)
-    recovered = find_recoverable(bench.volume)
+    damaged = journals_dir() / f"{image_identity(bench.volume)}-newer.journal"
+    damaged.write_bytes(content)
+    with pytest.warns(InputWarning, match=damaged.name):
+        recovered = find_recoverable(bench.volume)
     assert recovered is not None
     assert recovered.path == bench.journal.path
+    assert damaged.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [b"", b"SMRI", _beginning()[:-3]])
+def test_a_crash_before_the_first_step_leaves_nothing_to_tell(content: bytes) -> None:
+    path = journals_dir() / f"{image_identity(make_volume())}-x.journal"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    assert find_recoverable(make_volume()) is None
+
+
+def test_a_damaged_step_costs_what_follows_and_is_told_of() -> None:
+    bench = Kept()
+    bench.commit(0)
+    before = bench.session.labels.copy()
+    bench.journal.flush()
+    place = bench.journal.path.stat().st_size
+    bench.commit(1)
+    bench.commit(2)
+    bench.abandon()
+    content = bytearray(bench.journal.path.read_bytes())
+    content[place + 40] ^= 1
+    bench.journal.path.write_bytes(content)
+    with pytest.warns(InputWarning, match=rf"its last {len(content) - place:,} bytes"):
+        recovered = find_recoverable(bench.volume)
+    assert recovered is not None
+    np.testing.assert_array_equal(recovered.labels, before)
+
+
+def test_a_journal_whose_first_step_is_damaged_is_not_deleted() -> None:
+    bench = Kept()
+    bench.commit(0)
+    bench.abandon()
+    content = bytearray(bench.journal.path.read_bytes())
+    content[content.index(b"SMRI", 4) + 40] ^= 1
+    bench.journal.path.write_bytes(content)
+    with pytest.warns(InputWarning, match="damaged after 0 steps"):
+        assert find_recoverable(bench.volume) is None
+    assert bench.journal.path.read_bytes() == content
+
+
+MASK = {"shape": [6, 7], "bits": "AAAAAAAA"}
+PLANE = {"axis": 0, "index": 2, "time": None}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"drawn": 3},
+        {"table": None},
+        {"drawn": [{"plane": PLANE | {"index": 5}, "prompts": {}}]},
+        {"drawn": [{"plane": PLANE | {"index": math.inf}, "prompts": {}}]},
+        {"reopened": [{"plane": PLANE, "label": 1, "mask": MASK | {"shape": [10**6, 10**6]}}]},
+        {"reopened": [{"plane": PLANE, "label": 1, "mask": MASK | {"shape": [7, 6]}}]},
+        {"reopened": [{"plane": PLANE, "label": 1, "mask": MASK | {"shape": [-6, -7]}}]},
+        {"reopened": [{"plane": PLANE, "label": 1, "mask": MASK | {"bits": "AAAAAAAB"}}]},
+        {"reopened": [{"plane": PLANE, "label": 1, "mask": MASK | {"bits": "?"}}]},
+    ],
+)
+def test_labels_are_recovered_where_prompts_and_names_are_not(changes: dict[str, Any]) -> None:
+    volume = make_volume()
+    path = journals_dir() / f"{image_identity(volume)}-x.journal"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    edit = {"where": np.array([3, 209]), "after": np.array([1, 9])}
+    document = document_to_json(Document()) | changes
+    path.write_bytes(_beginning() + _step(edit, document=document))
+    with pytest.warns(InputWarning, match="without its prompts and names"):
+        recovered = find_recoverable(volume)
+    assert recovered is not None
+    assert np.flatnonzero(recovered.labels).tolist() == [3, 209]
+    assert [entry.id for entry in recovered.document.table] == [1, 9]
+    bench = Bench(volume)
+    bench.load()
+    bench.session.restore(recovered.document, recovered.edit(bench.session.labels))
+    assert bench.session.labels[4, 5, 6] == 9
 
 
 # Without room

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_samri.codec import Flaw
 from napari_samri.errors import InputError
-from napari_samri.session.labels import MAX_LABEL, PALETTE, Label, LabelTable
+from napari_samri.session.labels import MAX_LABEL, PALETTE, TABLE, Label, LabelTable
 
 TABLES = st.builds(
     lambda entries: LabelTable(
@@ -27,7 +29,7 @@ TABLES = st.builds(
 
 @given(TABLES)
 def test_json(table: LabelTable) -> None:
-    assert LabelTable.from_json(json.loads(json.dumps(table.to_json()))) == table
+    assert TABLE(json.loads(json.dumps(table.to_json()))) == table
 
 
 @given(TABLES)
@@ -93,8 +95,12 @@ GOOD = {"id": 1, "name": "a", "colour": "#102030", "locked": False}
         {"labels": [GOOD | {"colour": "+12345"}], "active": 1},
         {"labels": [GOOD | {"colour": "12_456"}], "active": 1},
         {"labels": [{"id": 1}], "active": 1},
+        {"labels": [GOOD], "active": math.inf},
+        {"labels": [GOOD | {"id": True}], "active": 1},
+        {"labels": [GOOD | {"name": 5}], "active": 1},
+        {"labels": [GOOD | {"locked": 1}], "active": 1},
     ],
 )
 def test_json_of_another_layout(content: Any) -> None:
-    with pytest.raises(InputError):
-        LabelTable.from_json(content)
+    with pytest.raises(Flaw):
+        TABLE(content)

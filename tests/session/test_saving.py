@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from napari_samri.errors import InputError, StoreError
+from napari_samri.errors import InputError, InputWarning, StoreError
 from napari_samri.geometry import Volume
 from napari_samri.io import load_volume
-from napari_samri.io.sidecar import read_sidecar, sidecar_path
+from napari_samri.io.sidecar import sidecar_path
 from napari_samri.prompts import Box, PromptSet
 from napari_samri.session.saving import prepare_save, read_saved
 from tests.session.fakes import Bench
@@ -75,8 +76,55 @@ def test_all_comes_back(bench: Bench, tmp_path: Path) -> None:
     )
     assert table.active == 3
     assert recorded.commits == bench.session.document.commits
-    content = read_sidecar(path)
-    assert "image" not in json.dumps(content)  # nor anything else about whose it is
+    content = sidecar_path(path).read_text(encoding="utf-8")
+    assert "image" not in content  # nor anything else about whose it is
+
+
+def change_record(path: Path, **changes: object) -> None:
+    record = sidecar_path(path)
+    content = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps({**content, **changes}), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"active": math.inf}, "active is inf; expected a whole number"),
+        ({"active": 4}, "there is no label 4"),
+        ({"labels": None}, "labels is None; expected a list"),
+        ({"labels": [{"id": 1}]}, r"labels\[0\] has no 'name'"),
+        ({"version": 2}, "version 2; expected 1"),
+        ({"format": 5}, "format 5"),
+    ],
+)
+def test_records_without_sound_names_are_refused_with_the_place(
+    bench: Bench, tmp_path: Path, changes: dict[str, object], words: str
+) -> None:
+    path = tmp_path / "labels.nii.gz"
+    prepare_save(bench.session, path).run()
+    change_record(path, **changes)
+    with pytest.raises(InputError, match=rf"labels\.samri\.json: .*{words}"):
+        read_saved(path)
+
+
+def test_damaged_provenance_costs_neither_names_nor_the_rest(bench: Bench, tmp_path: Path) -> None:
+    path = tmp_path / "labels.nii.gz"
+    prepare_save(bench.session, path).run()
+    content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+    first, second = content["commits"]
+    for commits, words in (
+        (None, "commits: is None"),
+        (5, "commits: is 5"),
+        ([first | {"label": math.inf}, second], r"commits\[0\]: label is inf"),
+        ([first | {"plane": []}, second], r"commits\[0\]: plane is a list"),
+    ):
+        change_record(path, commits=commits)
+        with pytest.warns(InputWarning, match=words):
+            recorded = read_saved(path)
+        assert recorded is not None
+        assert recorded.table.locked == (1,)
+        sound = bench.session.document.commits[1:] if isinstance(commits, list) else ()
+        assert recorded.commits == sound
 
 
 def test_labels_without_a_record(tmp_path: Path) -> None:

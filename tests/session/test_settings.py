@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,13 +34,33 @@ def test_there_and_back() -> None:
         "nonsense",
         "[]",
         "\udcff".encode("utf-8", "surrogateescape").decode("latin-1"),
+        "[" * 10_000 + "]" * 10_000,
+        '{"a":' * 10_000 + "1" + "}" * 10_000,
+        "9" * 5000,
         '{"model": 3, "prefetch_slices": "8", "memory_mb": true, "unknown": 1}',
+        '{"prefetch_slices": -1, "memory_mb": 1e999, "autosave": 0, "device": "a\\nb"}',
     ],
 )
 def test_files_that_make_no_sense_are_the_defaults(content: str) -> None:
     settings_path().parent.mkdir(parents=True)
     settings_path().write_text(content, encoding="latin-1")
     assert read_settings() == Settings()
+
+
+@pytest.mark.parametrize("bad", ["1e999", "NaN", "null", "[]", '{"a": []}', '"8"', "1.5", "-1"])
+def test_one_bad_value_takes_no_other_along(bad: str) -> None:
+    settings_path().parent.mkdir(parents=True)
+    text = f'{{"prefetch_slices": {bad}, "model": "vit_b", "other": {bad}}}'
+    settings_path().write_text(text, encoding="utf-8")
+    assert read_settings() == Settings(model="vit_b")
+
+
+def test_every_setting_has_a_reader() -> None:
+    other = {
+        name: not value if isinstance(value, bool) else value * 2
+        for name, value in asdict(Settings()).items()
+    }
+    assert asdict(updated(Settings(), other)) == other
 
 
 def test_what_is_good_is_taken() -> None:

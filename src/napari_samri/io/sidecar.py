@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from napari_samri.errors import InputError
+from napari_samri.codec import read_json
+from napari_samri.errors import MissingFileError
 from napari_samri.filenames import NIFTI_SUFFIXES, stem_of
 from napari_samri.io.atomic import replacing
 
@@ -18,9 +19,17 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from napari_samri.codec import Reader
+
+T = TypeVar("T")
+
 FORMAT = "napari-samri-session"
 VERSION = 1
+MARKS = {"format": FORMAT, "version": VERSION}
 SUFFIX = ".samri.json"
+# Long scribbles of many commits take room.
+LIMIT_BYTES = 256 << 20
+_HINT = "Names, colours and locks of these labels are unknown; the labels are as they were saved."
 
 
 def sidecar_path(labels: Path) -> Path:
@@ -39,34 +48,30 @@ def writing_sidecar(labels: Path, content: dict[str, Any]) -> AbstractContextMan
     return _writing(sidecar_path(labels), content)
 
 
-def read_sidecar(labels: Path) -> dict[str, Any] | None:
+def read_sidecar(labels: Path, schema: Reader[T]) -> T | None:
     """Return what the file beside labels holds, or None if there is none.
+
+    Parameters
+    ----------
+    labels : pathlib.Path
+    schema : Reader
+        Of the object that was written; its marks should be `MARKS`.
 
     Raises
     ------
     InputError
-        If it is not of this format.
+        If it is not readable, or not what the schema asks for.
     """
     path = sidecar_path(labels)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return read_json(path, schema, LIMIT_BYTES, hint=_HINT)
+    except MissingFileError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        message = f"{path}: not a readable JSON file ({error})."
-        raise InputError(message) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        message = f'{path}: expected a JSON object with "format": "{FORMAT}".'
-        raise InputError(message)
-    if content.get("version") != VERSION:
-        message = f"{path}: version {content.get('version')!r} found, {VERSION} expected."
-        raise InputError(message)
-    return content
 
 
 @contextmanager
 def _writing(path: Path, content: dict[str, Any]) -> Iterator[None]:
     with replacing(path) as temporary:
-        text = json.dumps({"format": FORMAT, "version": VERSION, **content}, indent=1)
+        text = json.dumps({**MARKS, **content}, indent=1)
         temporary.write_text(text, encoding="utf-8")
         yield

@@ -103,6 +103,16 @@ def read_message(stream: BinaryIO) -> Message | None:
     return _decode(head, body)
 
 
+def is_torn(content: bytes) -> bool:
+    """Tell whether bytes are the beginning of one frame and no more, as a crash leaves them."""
+    if len(content) < _PREFIX.size:
+        return MAGIC.startswith(content[: len(MAGIC)])
+    magic, head_bytes, body_bytes, _ = _PREFIX.unpack_from(content)
+    cut_off = len(content) < _PREFIX.size + head_bytes + body_bytes
+    # An altered length may reach beyond the end too, but then there are more frames behind.
+    return magic == MAGIC and cut_off and MAGIC not in content[len(MAGIC) :]
+
+
 def _read_exactly(stream: BinaryIO, count: int) -> bytes:
     """Return so many bytes, or those that are left.
 

@@ -10,12 +10,13 @@ from napari_samri.prompts.outline import (
 )
 from napari_samri.prompts.prompt import Box, Point, Prompt
 from napari_samri.prompts.prompt_set import PromptSet
-from napari_samri.prompts.record import from_json, to_json
+from napari_samri.prompts.record import PROMPT_SET, to_json
 from napari_samri.prompts.region import MaskRegion
 from napari_samri.prompts.request import SliceRequest, read_requests
 from napari_samri.prompts.scribble import scribbles_to_points
 
 __all__ = [
+    "PROMPT_SET",
     "Box",
     "Line",
     "MaskRegion",
@@ -26,7 +27,6 @@ __all__ = [
     "SliceRequest",
     "Stroke",
     "ellipse_outline",
-    "from_json",
     "line_to_box",
     "mask_to_box",
     "polygon_to_mask",

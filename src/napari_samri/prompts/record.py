@@ -13,13 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_samri.errors import InputError
+from napari_samri.codec import convert, flag, list_of, record
 from napari_samri.prompts.drawing import Line, Outline, Pair, Stroke
-from napari_samri.prompts.fields import read_list, read_numbers, read_signed
+from napari_samri.prompts.fields import FOUR, PAIR, SIGNED
 from napari_samri.prompts.prompt import Box, Point
 from napari_samri.prompts.prompt_set import PromptSet
-
-FIELDS = ("boxes", "points", "strokes", "lines", "outlines")
 
 
 def to_json(prompt_set: PromptSet) -> dict[str, list[Any]]:
@@ -37,56 +35,31 @@ def to_json(prompt_set: PromptSet) -> dict[str, list[Any]]:
     return {name: values for name, values in fields.items() if values}
 
 
-def from_json(content: Any) -> PromptSet:
-    """Return the prompt set that `to_json` wrote; fields that are missing are empty.
-
-    Raises
-    ------
-    InputError
-        If the values are not those of `to_json`; the message names the field.
-    """
-    if not isinstance(content, dict):
-        message = f"prompts are a {type(content).__name__}; expected an object."
-        raise InputError(message)
-    if unknown := sorted(str(name) for name in content.keys() - set(FIELDS)):
-        message = f"prompts have unknown fields {unknown}; expected {list(FIELDS)}."
-        raise InputError(message)
-    entries = {
-        name: [
-            (value, f"{name}[{n}]") for n, value in enumerate(read_list(content, name, "prompts"))
-        ]
-        for name in FIELDS
-    }
-    return PromptSet(
-        boxes=tuple(Box(*read_numbers(value, 4, where)) for value, where in entries["boxes"]),
-        points=tuple(Point(*read_signed(value, where)) for value, where in entries["points"]),
-        strokes=tuple(_stroke(value, where) for value, where in entries["strokes"]),
-        lines=tuple(_line(value, where) for value, where in entries["lines"]),
-        outlines=tuple(Outline(_pairs(value, where, 3)) for value, where in entries["outlines"]),
-    )
-
-
 def _lists(pairs: tuple[Pair, ...]) -> list[list[float]]:
     return [[float(x), float(y)] for x, y in pairs]
 
 
-def _line(value: Any, where: str) -> Line:
-    x0, y0, x1, y1 = read_numbers(value, 4, where)
+def _line(ends: tuple[float, float, float, float]) -> Line:
+    x0, y0, x1, y1 = ends
     return Line((x0, y0), (x1, y1))
 
 
-def _stroke(value: Any, where: str) -> Stroke:
-    if not isinstance(value, dict) or value.keys() != {"points", "positive"}:
-        message = f'{where} is {value!r}; expected an object of "points" and "positive".'
-        raise InputError(message)
-    if not isinstance(value["positive"], bool):
-        message = f"{where}.positive is {value['positive']!r}; expected true or false."
-        raise InputError(message)
-    return Stroke(_pairs(value["points"], f"{where}.points", 1), value["positive"])
-
-
-def _pairs(value: Any, where: str, at_least: int) -> tuple[Pair, ...]:
-    if not isinstance(value, list) or len(value) < at_least:
-        message = f"{where} is {value!r}; expected a list of at least {at_least} pairs [x, y]."
-        raise InputError(message)
-    return tuple(read_numbers(pair, 2, f"{where}[{n}]") for n, pair in enumerate(value))
+# Reads the prompt set that `to_json` wrote; fields that are missing are empty.
+PROMPT_SET = record(
+    PromptSet,
+    {},
+    {
+        "boxes": list_of(convert(FOUR, lambda corners: Box(*corners))),
+        "points": list_of(convert(SIGNED, lambda point: Point(*point))),
+        "strokes": list_of(
+            record(
+                Stroke,
+                {"points": list_of(PAIR, at_least=1), "positive": flag},
+                unknown="refuse",
+            )
+        ),
+        "lines": list_of(convert(FOUR, _line)),
+        "outlines": list_of(convert(list_of(PAIR, at_least=3), Outline)),
+    },
+    unknown="refuse",
+)

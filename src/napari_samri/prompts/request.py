@@ -9,21 +9,19 @@
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from napari_samri.errors import InputError
-from napari_samri.prompts.fields import read_list, read_numbers, read_signed
+from napari_samri.codec import integer, list_of, optional, read_json, record
+from napari_samri.prompts.fields import FOUR, SIGNED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 FORMAT = "napari-samri-prompts"
 VERSION = 1
 MAX_LABEL = 65535
+_HINT = f'Expected a JSON file of prompts, an object with "format": "{FORMAT}".'
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,24 @@ class SliceRequest:
     time: int | None = None
 
 
+_REQUEST = record(
+    SliceRequest,
+    {"axis": integer(0, 2), "index": integer(0)},
+    {
+        "boxes": list_of(FOUR),
+        "points": list_of(SIGNED),
+        "label": integer(1, MAX_LABEL),
+        "time": optional(integer(0)),
+    },
+    unknown="refuse",
+)
+_DOCUMENT = record(
+    lambda prompts: prompts,
+    {"prompts": list_of(_REQUEST, at_least=1)},
+    marks={"format": FORMAT, "version": VERSION},
+)
+
+
 def read_requests(path: Path) -> tuple[SliceRequest, ...]:
     """Read the requests of a JSON file.
 
@@ -60,61 +76,5 @@ def read_requests(path: Path) -> tuple[SliceRequest, ...]:
     InputError
         If the file is missing, no JSON, or not of this format; the message names the entry.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError as error:
-        message = f"{path}: there is no such file; expected a JSON file of prompts."
-        raise InputError(message) from error
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: no JSON, or no UTF-8
-        message = f"{path}: not a readable JSON file ({error})."
-        raise InputError(message) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        message = f'{path}: expected a JSON object with "format": "{FORMAT}".'
-        raise InputError(message)
-    if content.get("version") != VERSION:
-        message = f"{path}: version {content.get('version')!r} found, {VERSION} expected."
-        raise InputError(message)
-    entries = content.get("prompts")
-    if not isinstance(entries, list) or not entries:
-        message = f'{path}: "prompts" is empty; expected a list with at least one entry.'
-        raise InputError(message)
-    return tuple(_request(entry, f"{path}: prompt {n}") for n, entry in enumerate(entries))
-
-
-def _request(entry: Any, where: str) -> SliceRequest:
-    if not isinstance(entry, dict):
-        message = f"{where} is a {type(entry).__name__}; expected an object."
-        raise InputError(message)
-    known = {"axis", "index", "boxes", "points", "label", "time"}
-    if unknown := sorted(entry.keys() - known):
-        message = f"{where} has unknown fields {unknown}; expected {sorted(known)}."
-        raise InputError(message)
-    return SliceRequest(
-        axis=_integer(entry, "axis", where, 0, 2),
-        index=_integer(entry, "index", where, 0),
-        boxes=tuple(
-            read_numbers(box, 4, f"{where}, box") for box in read_list(entry, "boxes", where)
-        ),
-        points=tuple(
-            _point(point, f"{where}, point") for point in read_list(entry, "points", where)
-        ),
-        label=_integer({"label": 1} | entry, "label", where, 1, MAX_LABEL),
-        time=_integer(entry, "time", where, 0) if entry.get("time") is not None else None,
-    )
-
-
-def _integer(
-    entry: dict[str, Any], name: str, where: str, low: int, high: int | None = None
-) -> int:
-    value = entry.get(name)
-    top = math.inf if high is None else high
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= top:
-        limit = f"{low} to {high}" if high is not None else f"at least {low}"
-        message = f'{where}: "{name}" is {value!r}; expected an integer, {limit}.'
-        raise InputError(message)
-    return value
-
-
-def _point(value: Sequence[Any], where: str) -> tuple[float, float, int]:
-    first, second, sign = read_signed(value, where)
-    return first, second, int(sign)
+    requests: tuple[SliceRequest, ...] = read_json(path, _DOCUMENT, hint=_HINT)
+    return requests

@@ -8,9 +8,9 @@ ended without saving, and is offered again. Journals name neither the image nor 
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import time
+import warnings
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,19 +25,16 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from filelock import FileLock, Timeout
 
-from napari_samri.errors import InputError, StoreError
+from napari_samri.codec import Flaw
+from napari_samri.errors import InputError, InputWarning, SamriError, StoreError
 from napari_samri.jobs.folders import STATE_VARIABLE, state_dir
-from napari_samri.jobs.wire import Message, encode_message, read_message
+from napari_samri.jobs.wire import Message, encode_message
 from napari_samri.session.edits import Edit
-from napari_samri.session.record import (
-    commit_from_json,
-    commit_to_json,
-    document_from_json,
-    document_to_json,
-)
+from napari_samri.session.record import commit_to_json, document_to_json
+from napari_samri.session.replay import VERSION, replay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
@@ -46,13 +43,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-logger = logging.getLogger(__name__)
-
-VERSION = 1
 SUFFIX = ".journal"
-# What reading raises on whole frames of another layout than ours.
-_MALFORMED = (LookupError, TypeError, ValueError, zlib.error)
-
 
 _identities: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
 
@@ -254,6 +245,8 @@ def discard_journal(path: Path) -> None:
 def find_recoverable(volume: Volume, besides: Collection[Path] = ()) -> Recovered | None:
     """Return the newest unsaved work on an image whose session is gone, or None.
 
+    Journals that cannot be read, or not to their end, are told of by an InputWarning.
+
     Parameters
     ----------
     volume : Volume
@@ -265,8 +258,8 @@ def find_recoverable(volume: Volume, besides: Collection[Path] = ()) -> Recovere
         key=_modified,
     )
     for path in reversed([path for path in found if path not in besides]):
-        recovered = _recover(path)
-        if recovered is not None and recovered.labels.shape == tuple(volume.array.shape):
+        recovered = _recover(path, volume)
+        if recovered is not None:
             return recovered
     return None
 
@@ -284,16 +277,23 @@ def _delete(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _recover(path: Path) -> Recovered | None:
+def _recover(path: Path, volume: Volume) -> Recovered | None:
     lock = FileLock(f"{path}.lock")
     try:
         lock.acquire(timeout=0)
     except (Timeout, OSError):
         return None  # its session lives
     try:
-        return _replay(path)
-    except (InputError, StoreError, OSError, *_MALFORMED) as error:
-        logger.warning("%s: this journal cannot be read (%s)", path, error)
+        found = replay(path, volume)
+        if found.problem:
+            _tell(path, found.problem)
+        elif found.labels is None:
+            _delete(path)  # nothing is left to be saved
+        if found.labels is None:
+            return None
+        return Recovered(path, _modified(path), found.labels, found.document)
+    except (SamriError, Flaw, OSError) as error:
+        _tell(path, f"cannot be read ({error})")
         return None
     finally:
         lock.release()
@@ -301,55 +301,12 @@ def _recover(path: Path) -> Recovered | None:
             _delete(Path(lock.lock_file))
 
 
-def _replay(path: Path) -> Recovered | None:
-    """Do a journal's steps again; None if all of it was saved."""
-    messages = _messages(path)
-    first = next(messages, None)
-    if first is None:
-        return None
-    labels = _base(first)
-    last: Message | None = None
-    commits: list[Commit] = []
-    saved = True
-    for message in messages:
-        saved = message.head["kind"] == "saved"
-        if saved:
-            continue
-        last = message
-        commits[message.head["kept"] :] = map(commit_from_json, message.head["added"])
-        if "where" in message.arrays:
-            where = np.unravel_index(message.arrays["where"], labels.shape)
-            labels[where] = message.arrays["after"]
-    if last is None or saved:
-        _delete(path)
-        return None
-    document = document_from_json(last.head["document"], commits)
-    return Recovered(path, path.stat().st_mtime, labels, document)
-
-
-def _messages(path: Path) -> Iterator[Message]:
-    """Yield a journal's messages up to its end, or to a step that the crash tore."""
-    with path.open("rb") as file:
-        while True:
-            try:
-                message = read_message(file)
-            except StoreError:
-                return
-            if message is None:
-                return
-            yield message
-
-
-def _base(first: Message) -> Array:
-    head = first.head
-    if head.get("version") != VERSION:
-        message = f"version {head.get('version')!r} found, {VERSION} expected."
-        raise InputError(message)
-    dtype = np.dtype(head["dtype"])
-    if "base" not in first.arrays:
-        return np.zeros(head["shape"], dtype)
-    content = zlib.decompress(first.arrays["base"].tobytes())
-    return np.frombuffer(content, dtype).reshape(head["shape"]).copy()
+def _tell(path: Path, problem: str) -> None:
+    message = (
+        f"{path}: unsaved work of an earlier session {problem}. Delete the file if it is of no "
+        "use to you."
+    )
+    warnings.warn(message, InputWarning, stacklevel=2)
 
 
 def _common(first: tuple[Commit, ...], second: tuple[Commit, ...]) -> int:

@@ -6,8 +6,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_samri.codec import convert, flag, integer, list_of, record, text
 from napari_samri.errors import InputError
-from napari_samri.geometry.numbers import flag, whole
+from napari_samri.geometry import numbers
+from napari_samri.geometry.numbers import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,7 +52,7 @@ class Label:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", whole(self.id, "the label"))
-        object.__setattr__(self, "locked", flag(self.locked, "locked"))
+        object.__setattr__(self, "locked", numbers.flag(self.locked, "locked"))
         if not isinstance(self.name, str) or not isinstance(self.colour, str):
             message = (
                 f"label {self.id} has the name {self.name!r} and the colour {self.colour!r}; "
@@ -193,34 +195,39 @@ class LabelTable:
         ]
         return {"labels": entries, "active": self.active}
 
-    @classmethod
-    def from_json(cls, content: Any) -> LabelTable:
-        """Return the table of JSON values.
 
-        Raises
-        ------
-        InputError
-            If they are not those of `to_json`.
-        """
-        try:
-            labels = tuple(
-                Label(int(e["id"]), str(e["name"]), _colour(e["colour"]), bool(e["locked"]))
-                for e in content["labels"]
-            )
-            table = cls(tuple(sorted(labels, key=lambda e: e.id)), int(content["active"]))
-        except (KeyError, TypeError, ValueError) as error:
-            message = f"the label table is not readable ({error!r})."
-            raise InputError(message) from error
-        ids = [entry.id for entry in table]
-        if len(set(ids)) < len(ids) or not all(1 <= n <= MAX_LABEL for n in ids):
-            message = f"the label table has the ids {ids}; expected different ones from 1."
-            raise InputError(message)
-        table[table.active]
-        return table
-
-
-def _colour(text: Any) -> str:
-    if not re.fullmatch("#?[0-9a-fA-F]{6}", str(text)):
-        message = f"colour {text!r}"
+def _colour(value: str) -> str:
+    if not re.fullmatch("#?[0-9a-fA-F]{6}", value):
+        message = "expected #rrggbb"
         raise ValueError(message)
-    return "#" + str(text).removeprefix("#").lower()
+    return "#" + value.removeprefix("#").lower()
+
+
+def table_of(labels: tuple[Label, ...], active: int) -> LabelTable:
+    """Return the table of labels in any order.
+
+    Raises
+    ------
+    InputError
+        If two have the same id, or there is no active one.
+    """
+    table = LabelTable(tuple(sorted(labels, key=lambda e: e.id)), active)
+    if len({entry.id for entry in table}) < len(labels):
+        message = f"there are {len(labels)} labels of which some have the same id"
+        raise InputError(message)
+    table[active]
+    return table
+
+
+_LABEL = record(
+    Label,
+    {
+        "id": integer(1, MAX_LABEL),
+        "name": text(),
+        "colour": convert(text(), _colour),
+        "locked": flag,
+    },
+)
+# The entries that `LabelTable.to_json` writes, and what is made of them.
+TABLE_ENTRIES = {"labels": list_of(_LABEL), "active": integer(1, MAX_LABEL)}
+TABLE = record(table_of, TABLE_ENTRIES)

@@ -8,14 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri.errors import InputError
+from napari_samri.codec import (
+    LIMIT_BYTES,
+    integer,
+    list_of,
+    number,
+    optional,
+    record,
+    row_of,
+    text,
+)
 from napari_samri.geometry import Plane
-from napari_samri.prompts import MaskRegion, from_json, to_json
-from napari_samri.session.labels import LabelTable
+from napari_samri.prompts import PROMPT_SET, MaskRegion, to_json
+from napari_samri.session.labels import MAX_LABEL, TABLE
 from napari_samri.session.state import Commit, Document, Reopened
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from napari_samri.prompts import PromptSet
+    from napari_samri.session.labels import LabelTable
 
 
 def document_to_json(document: Document) -> dict[str, Any]:
@@ -29,32 +39,6 @@ def document_to_json(document: Document) -> dict[str, Any]:
         for plane, entry in document.reopened.items()
     ]
     return {"drawn": drawn, "reopened": reopened, "table": document.table.to_json()}
-
-
-def document_from_json(content: Any, commits: Sequence[Commit] = ()) -> Document:
-    """Return the document of JSON values.
-
-    Raises
-    ------
-    InputError
-        If they are not those of `document_to_json`.
-    """
-    try:
-        drawn = {
-            plane_from_json(entry["plane"]): from_json(entry["prompts"])
-            for entry in content["drawn"]
-        }
-        reopened = {
-            plane_from_json(entry["plane"]): Reopened(
-                int(entry["label"]), _mask_from_json(entry["mask"])
-            )
-            for entry in content["reopened"]
-        }
-        table = LabelTable.from_json(content["table"])
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"the record of a session is not readable ({error!r})."
-        raise InputError(message) from error
-    return Document(drawn, reopened, table, tuple(commits))
 
 
 def commit_to_json(commit: Commit) -> dict[str, Any]:
@@ -72,41 +56,10 @@ def commit_to_json(commit: Commit) -> dict[str, Any]:
     }
 
 
-def commit_from_json(content: Any) -> Commit:
-    """Return the commit of JSON values.
-
-    Raises
-    ------
-    InputError
-        If they are not those of `commit_to_json`.
-    """
-    try:
-        return Commit(
-            plane=plane_from_json(content["plane"]),
-            label=int(content["label"]),
-            voxels=int(content["voxels"]),
-            prompts=from_json(content["prompts"]),
-            model=str(content["model"]),
-            encoder=str(content["encoder"]),
-            score=None if content["score"] is None else float(content["score"]),
-            post=tuple(str(name) for name in content["post"]),
-            time=str(content["time"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        message = f"the record of a commit is not readable ({error!r})."
-        raise InputError(message) from error
-
-
 def plane_to_json(plane: Plane) -> dict[str, Any]:
     """Return a plane, in display order, as JSON values."""
     time = None if plane.time is None else int(plane.time)
     return {"axis": int(plane.axis), "index": int(plane.index), "time": time}
-
-
-def plane_from_json(content: Any) -> Plane:
-    """Return the plane of JSON values; KeyError, TypeError or ValueError if it is none."""
-    time = content["time"]
-    return Plane(int(content["axis"]), int(content["index"]), None if time is None else int(time))
 
 
 def _mask_to_json(region: MaskRegion) -> dict[str, Any]:
@@ -117,8 +70,46 @@ def _mask_to_json(region: MaskRegion) -> dict[str, Any]:
     }
 
 
-def _mask_from_json(content: Any) -> MaskRegion:
-    rows, columns = (int(size) for size in content["shape"])
-    packed = np.frombuffer(base64.b64decode(content["bits"], validate=True), np.uint8)
-    bits = np.unpackbits(packed, count=rows * columns)
-    return MaskRegion.from_array(bits.reshape(rows, columns).astype(bool))
+def _mask(shape: tuple[int, int], bits: str) -> MaskRegion:
+    packed = base64.b64decode(bits, validate=True)
+    spare = 8 * len(packed) - shape[0] * shape[1]
+    if not 0 <= spare < 8 or (spare and packed[-1] & ((1 << spare) - 1)):
+        message = f"{len(packed)} bytes are no mask of {shape[0]} x {shape[1]} pixels"
+        raise ValueError(message)
+    return MaskRegion(packed, shape)
+
+
+def _document(
+    drawn: tuple[tuple[Plane, PromptSet], ...],
+    reopened: tuple[tuple[Plane, Reopened], ...],
+    table: LabelTable,
+) -> Document:
+    return Document(dict(drawn), dict(reopened), table)
+
+
+_PLANE = record(Plane, {"axis": integer(0, 2), "index": integer(0)}, {"time": optional(integer(0))})
+_MASK = record(_mask, {"shape": row_of(integer(0), integer(0)), "bits": text(LIMIT_BYTES)})
+_DRAWN = record(lambda plane, prompts: (plane, prompts), {"plane": _PLANE, "prompts": PROMPT_SET})
+_REOPENED = record(
+    lambda plane, label, mask: (plane, Reopened(label, mask)),
+    {"plane": _PLANE, "label": integer(1, MAX_LABEL), "mask": _MASK},
+)
+# Reads what `document_to_json` wrote.
+DOCUMENT = record(
+    _document, {"drawn": list_of(_DRAWN), "reopened": list_of(_REOPENED), "table": TABLE}
+)
+# Reads what `commit_to_json` wrote.
+COMMIT = record(
+    Commit,
+    {
+        "plane": _PLANE,
+        "label": integer(0, MAX_LABEL),
+        "voxels": integer(0),
+        "prompts": PROMPT_SET,
+        "model": text(),
+        "encoder": text(),
+        "score": optional(number()),
+        "post": list_of(text()),
+        "time": text(),
+    },
+)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_samri import __version__
-from napari_samri.errors import InputError, SamriError
+from napari_samri.codec import Flaw, Sorted, Unreadable, record, shown
+from napari_samri.errors import InputError, InputWarning, SamriError
 from napari_samri.filenames import NIFTI_SUFFIXES, check_name, expand_user, has_suffix
 from napari_samri.io import save_labels
-from napari_samri.io.sidecar import read_sidecar, writing_sidecar
-from napari_samri.session.labels import LabelTable
-from napari_samri.session.record import commit_from_json, commit_to_json
-from napari_samri.session.state import Document
+from napari_samri.io.sidecar import MARKS, read_sidecar, sidecar_path, writing_sidecar
+from napari_samri.session.labels import TABLE_ENTRIES, table_of
+from napari_samri.session.record import COMMIT, commit_to_json
+from napari_samri.session.state import Commit, Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,13 +143,48 @@ def _is_same_file(path: Path, other: Path) -> bool:
 def read_saved(labels: Path) -> Document | None:
     """Return names, locks and provenance beside a labels file, or None if there are none.
 
+    Where the record of a commit is not readable, the rest is, and an InputWarning says so.
+
     Raises
     ------
     InputError
-        If they are not readable.
+        If names and locks are not readable.
     """
-    content = read_sidecar(labels)
-    if content is None:
+    found = read_sidecar(labels, _SAVED)
+    if found is None:
         return None
-    commits = tuple(commit_from_json(entry) for entry in content.get("commits", ()))
-    return Document(table=LabelTable.from_json(content), commits=commits)
+    document, unreadable = found
+    if unreadable:
+        message = (
+            f"{sidecar_path(labels)}: how {len(unreadable)} of the masks came about cannot be "
+            f"read, e.g. {unreadable[0]}; names, colours, locks and the rest are taken. Keep a "
+            "copy of the file if it matters: the next save writes it anew without them."
+        )
+        warnings.warn(message, InputWarning, stacklevel=2)
+    return document
+
+
+_NO_COMMITS: Sorted[Commit] = Sorted((), ())
+
+
+def _sound_commits(value: object) -> Sorted[Commit]:
+    """Read a list of commits of which some may be damaged."""
+    if not isinstance(value, list):
+        return Sorted((), (Unreadable("commits", f"is {shown(value)}; expected a list"),))
+    good: list[Commit] = []
+    bad: list[Unreadable] = []
+    for place, entry in enumerate(value):
+        try:
+            good.append(COMMIT(entry))
+        except Flaw as flaw:
+            bad.append(Unreadable(f"commits[{place}]", str(flaw)))
+    return Sorted(tuple(good), tuple(bad))
+
+
+def _saved(
+    commits: Sorted[Commit] = _NO_COMMITS, **table: Any
+) -> tuple[Document, tuple[Unreadable, ...]]:
+    return Document(table=table_of(**table), commits=commits.good), commits.bad
+
+
+_SAVED = record(_saved, TABLE_ENTRIES, {"commits": _sound_commits}, marks=MARKS)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.errors import StoreError
+from napari_samri.codec import Flaw, flag, integer, line, read_json, shown, text
+from napari_samri.errors import InputError, MissingFileError, StoreError
 from napari_samri.io.atomic import replacing
 from napari_samri.places import user_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_samri.codec import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -55,25 +58,46 @@ def settings_path() -> Path:
     return user_folder("config", CONFIG_VARIABLE) / "settings.json"
 
 
+_READERS: dict[str, Reader[Any]] = {
+    "model": text(4096),
+    "device": line(100),
+    "prefetch_slices": integer(0, 10_000),
+    "memory_mb": integer(0, 1 << 30),
+    "autosave": flag,
+    "largest_component": flag,
+    "fill_holes": flag,
+    "keep_running": flag,
+}
+
+
 def read_settings() -> Settings:
-    """Return the settings; what is missing, unknown or of another type is the default."""
+    """Return the settings; what is missing, unknown or of no use is the default."""
     try:
-        content = json.loads(settings_path().read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        values = read_json(settings_path(), _any_fields, 1 << 20)
+    except MissingFileError:
         return Settings()
-    except (OSError, ValueError) as error:
-        logger.warning("%s: unreadable, defaults are used (%s)", settings_path(), error)
+    except InputError as error:
+        logger.warning("%s Defaults are used.", error)
         return Settings()
-    return updated(Settings(), content if isinstance(content, dict) else {})
+    return updated(Settings(), values)
+
+
+def _any_fields(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        message = f"is {shown(value)}; expected an object"
+        raise Flaw(message)
+    return value
 
 
 def updated(settings: Settings, values: dict[str, Any]) -> Settings:
-    """Return settings with those of the values that are known and of the right type."""
-    good = {
-        field.name: values[field.name]
-        for field in fields(settings)
-        if type(values.get(field.name)) is type(getattr(settings, field.name))
-    }
+    """Return settings with those of the values that are known and of use."""
+    good = {}
+    for name, reader in _READERS.items():
+        if name in values:
+            try:
+                good[name] = reader(values[name])
+            except Flaw as flaw:
+                logger.warning("%s: %s %s; it is passed over", settings_path(), name, flaw)
     return replace(settings, **good)
 
 
