@@ -252,3 +252,28 @@ def test_no_such_file(tmp_path: Path, make: Callable[[Path], None]) -> None:
     with pytest.raises(InputError, match=r"no such file|is a folder") as caught:
         read_checkpoint(path)
     assert str(path) in str(caught.value)
+
+
+def test_a_flipped_bit_in_a_zip_is_refused(tmp_path: Path) -> None:
+    """torch itself leaves the checksums of the archive out."""
+    path = tmp_path / "model.pth"
+    torch.save(TENSORS, path)
+    content = bytearray(path.read_bytes())
+    values = TENSORS["image_encoder.pos_embed"].numpy().tobytes()
+    content[content.find(values) + 50] ^= 64
+    path.write_bytes(content)
+    changed = torch.load(path, weights_only=True)["image_encoder.pos_embed"]
+    assert not torch.equal(changed, TENSORS["image_encoder.pos_embed"])
+    with pytest.raises(ModelError, match=r"model\.pth: .*CRC"):
+        read_checkpoint(path)
+
+
+def test_a_zip_without_checksums_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(TENSORS, path)
+    finally:
+        torch.serialization.set_crc32_options(before)
+    check_equal(read_checkpoint(path).tensors)

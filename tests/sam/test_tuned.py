@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from napari_samri.errors import InputError, ModelError, StoreError
-from napari_samri.sam.tuned import read_decoder_card, write_decoder
+from napari_samri.sam.checkpoint import read_checkpoint
+from napari_samri.sam.tuned import DecoderCard, read_decoder_card, write_decoder
 from tests.tiny import random_tiny, tiny_tensors
 from tests.tuning import make_card, make_decoder
 
@@ -117,3 +119,30 @@ def test_a_torn_file_is_refused_wherever_it_was_cut(
         path.write_bytes(whole[:length])
         with pytest.raises(ModelError, match=r"torn\.safetensors"):
             read_decoder_card(path)
+
+
+def test_a_flipped_bit_is_refused_wherever_it_is(
+    tmp_path: Path, tensors: dict[str, torch.Tensor]
+) -> None:
+    path = make_decoder(tmp_path / "x.safetensors", tensors)
+    content = path.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    rng = np.random.default_rng(3)
+    places = [*rng.integers(8, header, 20), *rng.integers(header, len(content), 20)]
+    for place in [*places, header - 1, header, len(content) - 1]:
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(changed)
+        with pytest.raises(ModelError, match=r"x\.safetensors: .*(digest|header)"):
+            read_checkpoint(path)
+
+
+def test_a_file_of_before_digests_is_loaded(
+    tmp_path: Path, tensors: dict[str, torch.Tensor]
+) -> None:
+    path = tmp_path / "x.safetensors"
+    save_file(decoder_of(tensors), path, metadata=make_card().to_header())
+    found = read_checkpoint(path)
+    assert DecoderCard.from_header(found.header, path) == make_card()
+    for name, value in decoder_of(tensors).items():
+        assert torch.equal(found.tensors[name], value)

@@ -26,7 +26,7 @@ from napari_samri.starter.prompting import correction_points, jitter_boxes, tigh
 from napari_samri.starter.samples import Batch, Stage, SyntheticBatches, draw_sample
 from napari_samri.starter.synthetic import label_map, render, sample_targets
 from napari_samri.starter.train import Recipe, Trainer, main
-from napari_samri.starter.weights import build_starter, save_starter
+from napari_samri.starter.weights import build_starter, check_packaged, save_starter
 
 if TYPE_CHECKING:
     from napari_samri import Predictor
@@ -254,3 +254,13 @@ def test_a_box_on_nothing_but_noise_gives_about_its_ellipse(
     mask = starter.predict(embedding, box_xyxy=(60, 50, 160, 150), points_xy=points).masks[0]
     y, x = np.mgrid[:200, :256]
     assert overlap(mask, ((x - 110) / 50.5) ** 2 + ((y - 100) / 50.5) ** 2 < 1) > 0.85
+
+
+def test_the_packaged_file_is_the_one_that_was_packaged(tmp_path: Path) -> None:
+    check_packaged(WEIGHTS)
+    content = bytearray(WEIGHTS.read_bytes())
+    content[len(content) // 2] ^= 64
+    (tmp_path / "flipped").write_bytes(content)
+    for name, words in (("flipped", "sha256"), ("missing", "cannot be read")):
+        with pytest.raises(ModelError, match=words):
+            check_packaged(tmp_path / name)

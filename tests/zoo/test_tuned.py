@@ -240,3 +240,13 @@ def test_a_base_that_cannot_be_remembered_is_no_error(tmp_path: Path) -> None:
     source = tmp_path / "knees.pth"
     source.write_bytes(b"weights")
     assert find_base(base_of_file(source), tmp_path / "run" / "x.safetensors") is None
+
+
+def test_a_damaged_decoder_is_not_added(tmp_path: Path) -> None:
+    path = make_decoder(tmp_path / "knees.safetensors", tiny_tensors())
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match="digest"):
+        add_tuned(path)
+    assert not list(models_dir().rglob("*.safetensors"))

@@ -10,6 +10,7 @@ from napari_samri.codec.containers import list_of, map_of, record, row_of
 from napari_samri.codec.document import LIMIT_BYTES, parse_json, read_bytes, read_json
 from napari_samri.codec.flaw import Flaw, shown
 from napari_samri.codec.salvage import Sorted, Unreadable, read_each
+from napari_samri.codec.tensor_file import DIGEST, matches_digest, with_digest
 from napari_samri.codec.values import (
     Reader,
     any_object,
@@ -25,6 +26,7 @@ from napari_samri.codec.values import (
 )
 
 __all__ = [
+    "DIGEST",
     "LIMIT_BYTES",
     "Flaw",
     "Reader",
@@ -38,6 +40,7 @@ __all__ = [
     "line",
     "list_of",
     "map_of",
+    "matches_digest",
     "number",
     "one_of",
     "optional",
@@ -49,4 +52,5 @@ __all__ = [
     "row_of",
     "shown",
     "text",
+    "with_digest",
 ]

@@ -20,7 +20,7 @@ import torch
 
 from napari_samri.errors import ModelError
 from napari_samri.sam.containers import WRAPPERS, tensors_of
-from napari_samri.zoo.files import check_file
+from napari_samri.zoo.files import check_digest, check_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +41,7 @@ _FOREIGN = (
 # torch.save packs nothing, so whatever unpacks to much more than the file was made to do so.
 _MOST_GROWTH = 3
 _SLACK_BYTES = 64 << 20
+_PIECE_BYTES = 1 << 20
 # What torch.load raises on files that were cut off or altered, found by doing that to them.
 _TORN = (
     ArithmeticError,
@@ -110,8 +111,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     InputError
         If there is no such file, or it is a folder, a pipe or a device.
     ModelError
-        If it is no checkpoint, would take far more memory than the file is large, holds no
-        dense tensors, or would run code.
+        If it is no checkpoint, is not what its checksums say, would take far more memory than
+        the file is large, holds no dense tensors, or would run code.
     """
     check_file(path, "a checkpoint")
     try:
@@ -173,6 +174,26 @@ def _check_archive(path: Path, size: int) -> None:
             "save the state_dict of the model that it was made from."
         )
         raise ModelError(message)
+    _check_sums(path, members)
+
+
+def _check_sums(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    """Compare what is in an archive with its checksums, which torch leaves out.
+
+    Raises
+    ------
+    ModelError
+    """
+    with zipfile.ZipFile(path) as archive:
+        for member in members:
+            if not member.CRC:  # torch can be told to write none
+                continue
+            try:
+                with archive.open(member) as file:
+                    while file.read(_PIECE_BYTES):
+                        pass
+            except (zipfile.BadZipFile, NotImplementedError, *_TORN) as error:
+                raise ModelError(_torn(path, error)) from error
 
 
 def _load_pickled(path: Path) -> object:
@@ -211,6 +232,7 @@ def _torn(path: Path, error: BaseException) -> str:
 def _read_safetensors(path: Path) -> Checkpoint:
     from safetensors import SafetensorError, safe_open
 
+    check_digest(path)
     try:
         # The library refuses a header whose tensors are not exactly the rest of the file.
         with safe_open(path, framework="pt") as file:

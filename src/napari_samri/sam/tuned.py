@@ -5,13 +5,13 @@ The encoder stays with its base: a tuned ViT-B takes 16 MB instead of 375.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save
 
 from napari_samri.atomic import replacing
+from napari_samri.codec import with_digest
 from napari_samri.errors import InputError
 from napari_samri.filenames import has_suffix
 from napari_samri.zoo.card import DECODER_PREFIX, Base, DecoderCard, check_names, read_decoder_card
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["Base", "DecoderCard", "read_decoder_card", "write_decoder"]
 
 SUFFIX = ".safetensors"
-_LENGTH_BYTES = 8
-_ALIGNMENT_BYTES = 8
 
 
 def write_decoder(path: Path, tensors: Mapping[str, torch.Tensor], card: DecoderCard) -> None:
     """Write a decoder in fp32, atomically; the same tensors and card give the same bytes.
+
+    A digest of all of them is in the header, and checked when the decoder is loaded.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def write_decoder(path: Path, tensors: Mapping[str, torch.Tensor], card: Decoder
     check_names(list(decoder), path)
     content = save({k: _plain(v) for k, v in decoder.items()}, metadata=card.to_header())
     with replacing(path) as temporary:
-        temporary.write_bytes(_ordered(content))
+        temporary.write_bytes(with_digest(content))
 
 
 def decoder_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -68,16 +68,3 @@ def decoder_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
 
 def _plain(value: torch.Tensor) -> torch.Tensor:
     return value.detach().to("cpu", torch.float32).contiguous()
-
-
-def _ordered(content: bytes) -> bytes:
-    """Return a safetensors file with its header's entries in order.
-
-    The library writes them in the order of a hash table, which differs from one call to the next.
-    """
-    size = int.from_bytes(content[:_LENGTH_BYTES], "little")
-    begin = _LENGTH_BYTES + size
-    header = json.loads(content[_LENGTH_BYTES:begin])
-    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _ALIGNMENT_BYTES)  # the tensors have to begin at a whole word
-    return len(text).to_bytes(_LENGTH_BYTES, "little") + text + content[begin:]

@@ -20,7 +20,7 @@ from napari_samri.segment.bare import assumed_base, is_bare_decoder, with_bare_d
 from napari_samri.segment.recognise import spec_of_file
 from napari_samri.segment.tuned import locate_base, with_decoder
 from napari_samri.starter.family import STARTER
-from napari_samri.starter.weights import build_starter
+from napari_samri.starter.weights import build_starter, check_packaged
 from napari_samri.zoo import ModelSpec, fetch, find_model, known_models
 from napari_samri.zoo.bases import remember_base
 from napari_samri.zoo.card import DecoderCard, is_decoder
@@ -194,8 +194,9 @@ def _find(model: str | Path, progress: ProgressCallback | None) -> tuple[ModelSp
     if spec.path is not None:
         return spec, Path(spec.path)
     if spec.download is None:
-        resource = files("napari_samri.starter") / STARTER_WEIGHTS
-        return spec, Path(str(resource))
+        packaged = Path(str(files("napari_samri.starter") / STARTER_WEIGHTS))
+        check_packaged(packaged)
+        return spec, packaged
     if not spec.available:
         message = f"{spec.title} is listed, but this version cannot run it yet."
         raise ModelError(message)

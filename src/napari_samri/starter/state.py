@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
+
+from napari_samri.codec import with_digest
+from napari_samri.zoo.files import check_digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,14 +34,10 @@ def save_state(
         moments = optimizer.state.get(parameter, {})
         tensors |= {f"{key}.{name}": moments[key] for key in _MOMENTS if key in moments}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    save_file(
-        {
-            k: v.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for k, v in tensors.items()
-        },
-        temporary,
-        metadata={"step": str(step)},
-    )
+    plain = {
+        k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()
+    }
+    temporary.write_bytes(with_digest(save(plain, metadata={"step": str(step)})))
     temporary.replace(path)
 
 
@@ -48,7 +47,14 @@ def load_state(
     averaged: dict[str, torch.Tensor],
     optimizer: torch.optim.Optimizer,
 ) -> int:
-    """Read what `save_state` wrote into the given objects; return the number of steps done."""
+    """Read what `save_state` wrote into the given objects; return the number of steps done.
+
+    Raises
+    ------
+    ModelError
+        If its bytes are not those that were written.
+    """
+    check_digest(path)
     with safe_open(path, framework="pt") as file:
         network.load_state_dict({k: file.get_tensor(f"model.{k}") for k in network.state_dict()})
         for name, value in averaged.items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from typing import TYPE_CHECKING
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
+from napari_samri.codec import with_digest
 from napari_samri.errors import ModelError
 from napari_samri.sam.vit import fill
 from napari_samri.starter.architecture import StarterConfig, StarterNetwork
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 FORMAT = "napari-samri-starter"
 VERSION = 1
+# Of the file in the package, here and not in the file, so that it cannot change along with it.
+PACKAGED_SHA256 = "b31f2f0a3af59ff7e34d58e9041675355c0ea32062bebc09035603c8b4ca2b19"
 
 
 def save_starter(
@@ -36,8 +40,29 @@ def save_starter(
     }
     half = {name: value.detach().half().contiguous() for name, value in tensors.items()}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    save_file(half, temporary, metadata=header)
+    temporary.write_bytes(with_digest(save(half, metadata=header)))
     temporary.replace(path)
+
+
+def check_packaged(path: Path) -> None:
+    """Compare the file that comes with the package with what was packaged.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, or another one.
+    """
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror or error}). Install napari-samri again."
+        raise ModelError(message) from error
+    if found != PACKAGED_SHA256:
+        message = (
+            f"{path}: damaged or altered: its sha256 is {found}; expected {PACKAGED_SHA256}. "
+            "Install napari-samri again."
+        )
+        raise ModelError(message)
 
 
 def build_starter(checkpoint: Checkpoint) -> StarterNetwork:

@@ -11,18 +11,30 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from napari_samri.errors import InputError, StoreError
-from napari_samri.io.atomic import replacing
+from napari_samri.atomic import replacing
+from napari_samri.codec import (
+    any_object,
+    integer,
+    map_of,
+    matches_digest,
+    number,
+    parse_json,
+    record,
+    with_digest,
+)
+from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from napari_samri.training.optimise import Optimiser
 
 FILE = "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+_HINT = "Choose another folder to begin anew."
 
 
 @dataclass
@@ -51,6 +63,21 @@ class RunState:
     validated: int = 0
 
 
+_STATE = record(
+    RunState,
+    {},
+    {
+        "epoch": integer(0),
+        "batch": integer(0),
+        "loss_sum": number(),
+        "best": map_of(number()),
+        "best_epoch": integer(0),
+        "validated": integer(0),
+    },
+    unknown="refuse",
+)
+
+
 def save_state(path: Path, state: RunState, optimiser: Optimiser, identity: str) -> None:
     """Write the state of a run.
 
@@ -64,12 +91,9 @@ def save_state(path: Path, state: RunState, optimiser: Optimiser, identity: str)
         moments = optimiser.adam.state.get(parameter, {})
         tensors |= {f"{key}.{name}": moments[key] for key in _MOMENTS if key in moments}
     metadata = {"state": json.dumps(asdict(state)), "identity": identity}
-    try:
-        with replacing(path) as temporary:
-            save_file({k: _plain(v) for k, v in tensors.items()}, temporary, metadata=metadata)
-    except SafetensorError as error:
-        message = f"{path}: cannot be written ({error}). The state before it is kept; make room."
-        raise StoreError(message) from error
+    content = with_digest(save({k: _plain(v) for k, v in tensors.items()}, metadata=metadata))
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def load_state(path: Path, optimiser: Optimiser, identity: str) -> RunState:
@@ -78,34 +102,72 @@ def load_state(path: Path, optimiser: Optimiser, identity: str) -> RunState:
     Raises
     ------
     InputError
-        If the file is damaged, or of a run with other numbers.
+        If the file is damaged, or of a run with other numbers. The optimiser is then as before.
     """
+    metadata, tensors = _read(path)
+    _check_identity(path, metadata.get("identity", "{}"), identity)
+    state = parse_json(metadata.get("state", ""), _STATE, f"{path}: its state", hint=_HINT)
+    weights = dict(optimiser.decoder.decoder.named_parameters())
+    _check_shapes(path, tensors, weights)
+    with torch.no_grad():
+        for name, parameter in weights.items():
+            parameter.copy_(tensors[f"model.{name}"])
+    for name, parameter in optimiser.parameters.items():
+        if f"exp_avg.{name}" in tensors:
+            optimiser.adam.state[parameter] = {
+                key: _like(tensors[f"{key}.{name}"], parameter, key) for key in _MOMENTS
+            }
+    return state
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """Return the texts and tensors of a file that is as it was written."""
     try:
+        # Those of earlier versions have no digest.
+        if matches_digest(path) is False:
+            message = (
+                f"{path}: a damaged state: the digest (sha256) of its bytes is not the one that "
+                f"was written with them. {_HINT}"
+            )
+            raise InputError(message)
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            _check_identity(path, metadata.get("identity", "{}"), identity)
-            with torch.no_grad():
-                for name, parameter in optimiser.decoder.decoder.named_parameters():
-                    parameter.copy_(file.get_tensor(f"model.{name}"))
-            stored = set(file.keys())
-            for name, parameter in optimiser.parameters.items():
-                if f"exp_avg.{name}" in stored:
-                    optimiser.adam.state[parameter] = {
-                        key: _like(file.get_tensor(f"{key}.{name}"), parameter, key)
-                        for key in _MOMENTS
-                    }
-            return RunState(**json.loads(metadata["state"]))
-    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return dict(file.metadata() or {}), tensors
+    except (OSError, SafetensorError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        message = f"{path}: a damaged state ({error}); choose another folder to begin anew."
+        message = f"{path}: a damaged state ({error}). {_HINT}"
         raise InputError(message) from error
+
+
+def _check_shapes(
+    path: Path, tensors: Mapping[str, torch.Tensor], weights: Mapping[str, torch.Tensor]
+) -> None:
+    """Compare all tensors with the weights that they are for, before any is taken over."""
+    expected = {f"model.{name}": weight.shape for name, weight in weights.items()}
+    for name, weight in weights.items():
+        if any(f"{key}.{name}" in tensors for key in _MOMENTS):
+            expected |= {f"{key}.{name}": weight.shape for key in _MOMENTS[:2]}
+            expected |= {f"{_MOMENTS[2]}.{name}": torch.Size([])}
+    found = {name: value.shape for name, value in tensors.items() if value.is_floating_point()}
+    if found != expected:
+        name = min(name for name in found | expected if found.get(name) != expected.get(name))
+        message = (
+            f"{path}: a damaged state: the tensor {name[:80]!r} is {_shape(found.get(name))}; "
+            f"expected {_shape(expected.get(name))}. {_HINT}"
+        )
+        raise InputError(message)
+
+
+def _shape(shape: torch.Size | None) -> str:
+    return "not there" if shape is None else f"of the shape {tuple(shape)}"
 
 
 def _check_identity(path: Path, found: str, expected: str) -> None:
     if found == expected:
         return
-    before, now = json.loads(found), json.loads(expected)
+    before = parse_json(found, any_object, f"{path}: what its run was", hint=_HINT)
+    now = json.loads(expected)
     changed = sorted(name for name in before | now if before.get(name) != now.get(name))
     if "arithmetic" in changed:
         message = (

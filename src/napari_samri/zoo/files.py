@@ -1,11 +1,12 @@
-"""Files that are opened by path: there, and no pipe or device, reading which might never end."""
+"""Files that are opened by path: there, whole, and no pipe or device, whose end never comes."""
 
 from __future__ import annotations
 
 import stat
 from typing import TYPE_CHECKING
 
-from napari_samri.errors import InputError, MissingFileError
+from napari_samri.codec import matches_digest
+from napari_samri.errors import InputError, MissingFileError, ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,3 +43,25 @@ def check_file(path: Path, expected: str) -> None:
         kind = next((name for test, name in _KINDS if test(mode)), "no ordinary file")
         message = f"{path}: is {kind}; expected {expected}."
         raise InputError(message)
+
+
+def check_digest(path: Path) -> None:
+    """Refuse a safetensors file whose bytes are not those that the digest in it is of.
+
+    Files without one, of other programs and of earlier versions, pass.
+
+    Raises
+    ------
+    ModelError
+    """
+    try:
+        matches = matches_digest(path)
+    except OSError as error:
+        message = f"{path}: cannot be read ({error.strerror or error})."
+        raise ModelError(message) from error
+    if matches is False:
+        message = (
+            f"{path}: damaged or altered: the digest (sha256) of its bytes is not the one that "
+            "was written with them. Get the file again from where it came from, or train it again."
+        )
+        raise ModelError(message)

@@ -16,6 +16,7 @@ from napari_samri.filenames import has_suffix
 from napari_samri.zoo.card import DecoderCard, read_decoder_card
 from napari_samri.zoo.changes import models_changed
 from napari_samri.zoo.download import models_dir
+from napari_samri.zoo.files import check_digest
 from napari_samri.zoo.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ def add_tuned(path: Path, name: str = "") -> ModelSpec:
     """
     path = Path(path)
     card = read_decoder_card(path)
+    check_digest(path)
     for known in _files():
         if filecmp.cmp(known, path, shallow=False):
             return decoder_spec(card, known, _id(known))
@@ -69,6 +71,7 @@ def add_tuned(path: Path, name: str = "") -> ModelSpec:
         with replacing(target) as temporary:
             shutil.copyfile(path, temporary)
             read_decoder_card(temporary)
+            check_digest(temporary)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
