@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_samri.io import load_volume, save_labels
     from napari_samri.segment.candidates import Candidates
     from napari_samri.segment.predictor import Predictor, load_predictor
-    from napari_samri.zoo import known_models, register_model
+    from napari_samri.zoo import known_models, register_model, unreadable_models
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ _HOMES = {
     "register_model": "zoo",
     "save_labels": "io",
     "start_session": "_qt.scripting",
+    "unreadable_models": "zoo",
 }
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "register_model",
     "save_labels",
     "start_session",
+    "unreadable_models",
 ]
 
 

@@ -36,3 +36,16 @@ def test_a_file_in_the_models_folder_counts_as_downloaded(capsys):
     main(["models", "--json"])
     rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows[spec.id]["status"] == "downloaded"
+
+
+def test_a_damaged_decoder_is_listed_with_what_is_wrong(capsys):
+    folder = Path(os.environ["NAPARI_SAMRI_MODELS"]) / "tuned"
+    folder.mkdir(parents=True)
+    (folder / "odd.safetensors").write_text("no decoder")
+    assert main(["models"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "tuned/odd" in line]
+    assert "unreadable" in line
+    assert "not a readable safetensors file" in line
+    assert main(["models", "--json"]) == 0
+    rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["tuned/odd"]["status"] == "unreadable"

@@ -6,9 +6,11 @@ import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.zoo import (
@@ -21,11 +23,12 @@ from napari_samri.zoo import (
     register_model,
     registry,
     remove_tuned,
+    unreadable_models,
 )
 from napari_samri.zoo.bases import base_of_file, find_base
 from napari_samri.zoo.card import Base
 from tests.tiny import tiny_tensors
-from tests.tuning import make_decoder
+from tests.tuning import make_card, make_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,6 +150,36 @@ def test_a_damaged_file_is_left_out_and_told_of_once(
     told = [record.getMessage() for record in caplog.records]
     assert sorted("torn" in line for line in told) == [False, True]
     assert any("folder.safetensors" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"objective": ""},
+        {"objective": json.loads("[" * 500 + "]" * 500)},
+        {"objective": {"name": {"a": float("nan")}}},
+        {"scores": {"dice": "good"}},
+        {"epochs": 10**400},
+        {"title": ["x"]},
+    ],
+    ids=lambda entries: next(iter(entries)),
+)
+def test_a_damaged_card_takes_no_other_model_along(decoder: Path, entries: dict[str, Any]) -> None:
+    add_tuned(decoder)
+    before = known_models()
+    header = make_card().to_header()
+    card = json.dumps(json.loads(header["card"]) | entries)
+    odd = models_dir() / "tuned" / "odd.safetensors"
+    save_file({"mask_decoder.x": np.zeros(1)}, odd, metadata=header | {"card": card})
+    assert known_models() == before
+    (damaged,) = unreadable_models()
+    assert damaged.name == "tuned/odd"
+    assert "card of this tuned decoder is damaged" in damaged.reason
+    assert len(damaged.reason) < 500
+    with pytest.raises(ModelError, match=r"tuned/odd.*damaged"):
+        find_model("tuned/odd")
+    remove_tuned("tuned/odd")
+    assert not unreadable_models()
 
 
 def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_samri.filenames import CHECKPOINT_SUFFIXES, dialog_filter
-from napari_samri.zoo import known_models, models_changed, needed_model
+from napari_samri.zoo import known_models, models_changed, needed_model, unreadable_models
 from napari_samri.zoo.download import local_path, models_dir
 
 if TYPE_CHECKING:
@@ -92,6 +92,9 @@ class ModelPanel(QWidget):
             if spec.available:
                 needed = needed_model(spec, models)
                 self._add(spec.id, f"{spec.title}{_state(needed)}", _hint(spec, needed))
+        for damaged in unreadable_models():
+            self._add(damaged.name, f"{damaged.name} (unreadable)", damaged.reason)
+            self.models.model().item(self.models.count() - 1).setEnabled(False)
         for file in self._files:
             if self.models.findData(file) < 0:
                 self._add(file, Path(file).name, file)

@@ -13,6 +13,7 @@ from napari_samri.zoo import (
     models_dir,
     needed_model,
     remove_tuned,
+    unreadable_models,
 )
 
 if TYPE_CHECKING:
@@ -38,10 +39,17 @@ def run(options: argparse.Namespace) -> None:
     states = {spec.id: _state(spec, needed_model(spec, models)) for spec in specs}
     if options.json:
         rows = [spec.as_dict() | {"status": states[spec.id]} for spec in specs]
+        rows += [
+            {"id": each.name, "status": "unreadable", "description": each.reason}
+            for each in unreadable_models()
+        ]
         show(json.dumps(rows, indent=2) + "\n")
         return
     width = max(len(spec.id) for spec in specs)
     lines = [f"{spec.id:{width}}  {states[spec.id]:13}  {spec.description}" for spec in specs]
+    lines += [
+        f"{each.name:{width}}  {'unreadable':13}  {each.reason}" for each in unreadable_models()
+    ]
     show("\n".join([*lines, "", f"Checkpoints are kept in {models_dir()}", ""]))
 
 

@@ -7,15 +7,29 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from napari_samri.codec import (
+    Reader,
+    any_object,
+    flag,
+    integer,
+    line,
+    map_of,
+    number,
+    one_of,
+    optional,
+    parse_json,
+    record,
+    text,
+)
 from napari_samri.errors import InputError, ModelError
 from napari_samri.zoo.files import check_file
 from napari_samri.zoo.spec import BEST, SINGLE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 FORMAT = "napari-samri-decoder"
@@ -23,6 +37,7 @@ VERSION = 1
 DECODER_PREFIX = "mask_decoder."
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LONGEST_TEXT = 1000
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,17 +154,25 @@ class DecoderCard:
                 f"decoder: {FORMAT!r}, version {VERSION}. A newer napari-samri may read it."
             )
             raise ModelError(message)
+        source = f"{path}: the card of this tuned decoder is damaged"
+        hint = "Train it again, or get the file again."
         try:
-            values = json.loads(header.get("card", ""), parse_constant=_no_number)
-            base = Base(**{f.name: values["base"].get(f.name) for f in fields(Base)})
-            known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
-            return cls(**prompts_of(values["objective"]) | known | {"base": base})
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            message = (
-                f"{path}: the card of this tuned decoder is damaged "
-                f"({type(error).__name__}: {error}). Train it again, or get the file again."
-            )
-            raise ModelError(message) from error
+            return parse_json(header.get("card", ""), _card(), source, _MOST_BYTES, hint=hint)
+        except InputError as error:
+            raise ModelError(str(error)) from error
+
+
+def _card() -> Reader[DecoderCard]:
+    needed = {f.name for f in fields(DecoderCard) if f.default is f.default_factory is MISSING}
+    return record(
+        _read_card,
+        {name: reader for name, reader in _ENTRIES.items() if name in needed},
+        {name: reader for name, reader in _ENTRIES.items() if name not in needed},
+    )
+
+
+def _read_card(**entries: Any) -> DecoderCard:
+    return DecoderCard(**prompts_of(entries["objective"]) | entries)
 
 
 def prompts_of(objective: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,6 +251,8 @@ def _problems(card: DecoderCard) -> list[str]:
 
 
 def _odd_values(card: DecoderCard) -> list[str]:
+    if not isinstance(card.objective, Mapping) or not isinstance(card.scores, Mapping):
+        return ["objective or scores that are no mapping"]
     try:
         json.dumps([dict(card.objective), dict(card.scores)], allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -250,6 +275,27 @@ def _is_digest(text: object) -> bool:
     return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
 
 
-def _no_number(name: str) -> float:
-    message = f"{name} is no number of JSON"
-    raise ValueError(message)
+_DIGEST_TEXT = text(pattern=_DIGEST.pattern, what="64 hexadecimal digits")
+# How each entry of a card is read; `DecoderCard` itself says which may be missing.
+_ENTRIES: dict[str, Reader[Any]] = {
+    "title": line(),
+    "base": record(Base, {"name": line()}, {"sha256": optional(_DIGEST_TEXT)}),
+    "architecture": line(),
+    "family": line(),
+    "preprocessing": line(),
+    "encoder": _DIGEST_TEXT,
+    "prompt_encoder": _DIGEST_TEXT,
+    "objective": any_object,
+    "trains_quality": flag,
+    "exact_prompts": flag,
+    "lone_point": one_of(SINGLE, BEST),
+    "takes_points": flag,
+    "bank": line(),
+    "seed": integer(0, 1 << 64),
+    "epochs": integer(0),
+    "samples": integer(0, 1 << 64),
+    "scores": map_of(optional(number())),
+    "licence": line(),
+    "description": line(),
+    "written_by": line(),
+}

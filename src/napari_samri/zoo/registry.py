@@ -15,7 +15,7 @@ from napari_samri.errors import ModelError
 from napari_samri.zoo.catalogue import CATALOGUE
 from napari_samri.zoo.changes import models_changed
 from napari_samri.zoo.spec import ModelSpec
-from napari_samri.zoo.tuned import tuned_models
+from napari_samri.zoo.tuned import tuned_models, unreadable_models
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -58,11 +58,15 @@ def find_model(name: str) -> ModelSpec:
     Raises
     ------
     ModelError
-        If there is none; the message offers the nearest ids.
+        If there is none, the message offers the nearest ids; if its file is damaged, it says how.
     """
     models = known_models()
     if name in models:
         return models[name]
+    for damaged in unreadable_models():
+        if damaged.name == name:
+            message = f"'{name}' cannot be used: {damaged.reason}"
+            raise ModelError(message)
     near = get_close_matches(name, models, n=3)
     offer = f"Did you mean {' or '.join(near)}? " if near else ""
     message = (

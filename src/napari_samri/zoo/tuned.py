@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from napari_samri.atomic import make_folder, replacing
+from napari_samri.codec import Sorted, Unreadable, read_each
 from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.filenames import has_suffix
 from napari_samri.zoo.card import DecoderCard, read_decoder_card
@@ -33,8 +34,12 @@ def tuned_dir() -> Path:
 
 def tuned_models() -> list[ModelSpec]:
     """Return the decoders in the folder, by name; a damaged file is warned of and left out."""
-    found = (_listed(path) for path in _files())
-    return [spec for spec in found if spec is not None]
+    return list(_listed().good)
+
+
+def unreadable_models() -> list[Unreadable]:
+    """Return the ids of the files in the folder that are no sound decoders, and the reasons."""
+    return [Unreadable(_id(Path(each.name)), each.reason) for each in _listed().bad]
 
 
 def add_tuned(path: Path, name: str = "") -> ModelSpec:
@@ -123,7 +128,9 @@ def decoder_spec(card: DecoderCard, path: Path, name: str) -> ModelSpec:
 
 
 def _describe(card: DecoderCard) -> str:
-    objective = card.objective.get("name", "an unknown objective")
+    name = card.objective.get("name")
+    known = isinstance(name, str) and name.isprintable()
+    objective = name if known else "an unknown objective"
     return (
         f"Decoder tuned from {card.base.name} with {objective}: {card.epochs} epochs, "
         f"{card.samples} masks."
@@ -142,23 +149,31 @@ def _files() -> list[Path]:
     return [path for path in inside if has_suffix(path, [_SUFFIX]) and path.name[0] != "."]
 
 
-def _listed(path: Path) -> ModelSpec | None:
+def _listed() -> Sorted[ModelSpec]:
+    return read_each(_files(), _read)
+
+
+def _read(path: Path) -> ModelSpec | None:
     try:
         state = path.stat()
     except OSError:  # removed just now
         return None
-    # An empty file is a name that is reserved.
-    return _read(path, state.st_mtime_ns, state.st_size) if state.st_size else None
+    if not state.st_size:  # a name that is reserved
+        return None
+    found = _read_once(path, state.st_mtime_ns, state.st_size)
+    if isinstance(found, str):
+        raise ModelError(found)
+    return found
 
 
 @lru_cache(maxsize=1000)
-def _read(path: Path, _mtime: int, _size: int) -> ModelSpec | None:
+def _read_once(path: Path, _mtime: int, _size: int) -> ModelSpec | str:
     """Read a card, once per state of its file: pickers and look-ups list the folder often."""
     try:
         return decoder_spec(read_decoder_card(path), path, _id(path))
     except (InputError, ModelError) as error:
         logger.warning("left out of the tuned models: %s", error)
-        return None
+        return str(error)
 
 
 def _id(path: Path) -> str:
