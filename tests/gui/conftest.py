@@ -15,6 +15,23 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 120
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _modules_are_no_garbage() -> Iterator[None]:
+    """Keep what is imported out of Python's collector.
+
+    napari collects garbage each time a layer goes, which with all modules takes half a second.
+    """
+    import napari
+
+    from napari_samri._qt.segment_widget import SegmentWidget
+
+    del napari, SegmentWidget
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 class Person:
     """Looks at a viewer, moves the mouse, presses keys."""
 

@@ -62,10 +62,27 @@ def new_viewer() -> Any:
     import napari
 
     viewer = napari.Viewer(show=True)
+    viewer.window.resize(900, 700)  # drawn without a graphics card, pixels are what costs
     voxels = np.random.default_rng(0).normal(100, 5, (8, 64, 64)).astype(np.float32)
     voxels[:, 16:48, 16:48] += 100
     viewer.add_image(voxels, name="image", units=("mm",) * 3)
     return viewer
+
+
+def draws_for_itself(viewer: Any) -> list[bool]:
+    """Return a list of whether the context of a viewer was current, each time a layer went."""
+    from qtpy.QtGui import QOpenGLContext
+    from qtpy.QtWidgets import QWidget
+
+    window = viewer.window._qt_window
+    [canvas] = [each for each in window.findChildren(QWidget) if hasattr(each, "makeCurrent")]
+    found: list[bool] = []
+
+    def look(*_: Any) -> None:
+        found.append(QOpenGLContext.currentContext() == canvas.context())
+
+    viewer.layers.events.removed.connect(look)
+    return found
 
 
 def open_widget(viewer: Any) -> tuple[Any, Any]:
@@ -76,27 +93,34 @@ def open_widget(viewer: Any) -> tuple[Any, Any]:
     return widget, dock
 
 
-def test_nothing_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two viewers, two sessions, each widget closed and opened again."""
+def predict(pairs: list[tuple[Any, Any]]) -> None:
+    """Let two sessions answer a box each, on slices of their own."""
+    for widget, _dock in pairs:
+        until(lambda w=widget: w.annotation.service.info, "the model")
+    pids = [widget.annotation.engine.pid for widget, _ in pairs]
+    assert len(set(pids)) == 2, "each session has a model's process of its own"
+    for (widget, _dock), step in zip(pairs, (2, 5), strict=True):
+        widget.viewer.dims.set_current_step(0, step)
+        widget.annotation.add_box(14, 14, 50, 50)
+    for widget, _dock in pairs:
+        until(lambda w=widget: w.annotation.session.preview, "the mask")
+    planes = [widget.annotation.session.preview.request.plane.index for widget, _ in pairs]
+    assert planes == [2, 5], "sessions do not disturb each other"
+
+
+def test_nothing_leaks() -> None:
+    """Two viewers, two sessions, each widget closed; and again, while its model loads."""
     threads = our_threads()
     viewers = [new_viewer(), new_viewer()]
     rest(0.5)
+    current = [draws_for_itself(viewer) for viewer in viewers]
     before = [callbacks(viewer) for viewer in viewers]
     try:
-        for _ in range(2):
+        for predicts in (True, False):
             pairs = [open_widget(viewer) for viewer in viewers]
-            for widget, _dock in pairs:
-                until(lambda w=widget: w.annotation.service.info, "the model")
             engines = [widget.annotation.engine for widget, _ in pairs]
-            pids = [engine.pid for engine in engines]
-            assert len(set(pids)) == 2, "each session has a model's process of its own"
-            for (widget, _dock), step in zip(pairs, (2, 5), strict=True):
-                widget.viewer.dims.set_current_step(0, step)
-                widget.annotation.add_box(14, 14, 50, 50)
-            for widget, _dock in pairs:
-                until(lambda w=widget: w.annotation.session.preview, "the mask")
-            planes = [widget.annotation.session.preview.request.plane.index for widget, _ in pairs]
-            assert planes == [2, 5], "sessions do not disturb each other"
+            if predicts:
+                predict(pairs)
             for widget, _dock in pairs:
                 widget.annotation.session.clear()
                 widget.viewer.window.remove_dock_widget(widget)
@@ -104,12 +128,14 @@ def test_nothing_leaks(monkeypatch: pytest.MonkeyPatch) -> None:
             del widget, _dock, pairs
             rest(1)
             gc.collect()
-            assert [engine.pid for engine in engines] == [None, None]
+            until(lambda e=engines: not any(engine.pid for engine in e), "the processes to end")
             names = [[layer.name for layer in viewer.layers] for viewer in viewers]
             assert all(set(n) <= {"image", "image labels", "image labels [1]"} for n in names), (
                 names
             )
             assert [callbacks(viewer) for viewer in viewers] == before
+        assert all(current), "layers went from both"
+        assert all(each for both in current for each in both), "else it harms the other viewer"
         until(lambda: our_threads() == threads, f"the threads {our_threads()} to end")
     finally:
         for viewer in viewers:

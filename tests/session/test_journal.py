@@ -178,6 +178,7 @@ def test_work_after_saving_is_offered_with_what_was_before() -> None:
     recovered = find_recoverable(bench.volume)
     assert recovered is not None
     np.testing.assert_array_equal(recovered.labels, bench.session.labels)
+    assert journals() == [".journal"], "what is only looked at keeps no lock"
 
 
 def test_the_choice_of_a_label_is_no_unsaved_work() -> None:

@@ -1,4 +1,4 @@
-"""Another viewer beside the one in use, which may be closed without harm to it."""
+"""Several viewers in one process, of which each may lose layers without harm to the others."""
 
 from __future__ import annotations
 
@@ -9,28 +9,32 @@ import napari
 from qtpy.QtWidgets import QWidget
 
 if TYPE_CHECKING:
+    from napari.components import ViewerModel
     from napari.viewer import Viewer
 
 _MARK = "samri_draws_for_itself"
 
 
 def second_viewer(viewer: Viewer) -> Viewer:
-    """Open another viewer.
-
-    Where layers are removed, as when a viewer is closed, vispy deletes what it has drawn them
-    with in whichever OpenGL context is current. If that is the other viewer's, objects of the
-    same numbers are deleted there, and drawing it next ends the process. So each viewer's own
-    context is made current first.
-    """
+    """Open another viewer beside the one in use, which may be closed without harm to it."""
     other = napari.Viewer(title="SAMRI")
     for each in (viewer, other):
-        _draw_for_itself(each)
+        draw_for_itself(each)
     return other
 
 
-def _draw_for_itself(viewer: Viewer) -> None:
-    window = viewer.window._qt_window  # napari has no public way to its canvas
-    for canvas in window.findChildren(QWidget):
+def draw_for_itself(viewer: ViewerModel) -> None:
+    """Let the layers of a viewer be removed without harm to other viewers.
+
+    Where layers are removed, as when a viewer is closed or a session ends, napari lets vispy
+    delete what it has drawn them with in whichever OpenGL context is current. If that is another
+    viewer's, objects of the same numbers are deleted there, and drawing it next ends the process.
+    So the viewer's own context is made current first.
+    """
+    window = getattr(viewer, "window", None)
+    if window is None:
+        return
+    for canvas in window._qt_window.findChildren(QWidget):  # no public way to the canvas
         # By what it can do: the class of widgets with a context lies elsewhere in each Qt.
         if hasattr(canvas, "makeCurrent") and not canvas.property(_MARK):
             canvas.setProperty(_MARK, True)

@@ -9,6 +9,7 @@ from napari_samri._napari.annotation import Annotation, annotations_of
 from napari_samri._napari.canvas import labels_drawn_on
 from napari_samri._napari.placing import check_layers
 from napari_samri._qt.relay import relay_events
+from napari_samri._qt.second_viewer import draw_for_itself
 from napari_samri.errors import InputWarning, OtherGridError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def open_annotation(
             return found
         check_layers(image, labels)
         found.close(f"The session on '{image.name}' goes on with the labels '{labels.name}'.")
+    draw_for_itself(viewer)  # a session's layers go when it ends
     labels = labels or _earlier_labels(viewer, image, tell or _warn)
     annotation = Annotation(
         viewer,

@@ -297,8 +297,8 @@ def _recover(path: Path, volume: Volume) -> Recovered | None:
         return None
     finally:
         lock.release()
-        if not path.exists():
-            _delete(Path(lock.lock_file))
+        # No session takes it again: each has a journal, and thus a lock, of its own.
+        _delete(Path(lock.lock_file))
 
 
 def _tell(path: Path, problem: str) -> None:
