@@ -58,10 +58,14 @@ def hand() -> Iterator[Hand]:
 
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let jobs count, which takes eight seconds, rather than embed."""
+    """Let jobs count until they are stopped, rather than embed."""
+    _run_module(monkeypatch, "tests.jobs.worker")
+
+
+def _run_module(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    monkeypatch.setattr(embed_run, "start_job", partial(start_job, module="tests.jobs.worker"))
+    monkeypatch.setattr(embed_run, "start_job", partial(start_job, module=module))
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +82,14 @@ def request_(manifest: Path, tmp_path: Path) -> EmbedRequest:
 
 
 @pytest.mark.slow
-def test_embed_cancel_and_go_on(hand: Hand, request_: EmbedRequest) -> None:
+def test_embed_cancel_and_go_on(
+    hand: Hand, request_: EmbedRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = EmbeddingJob(hand.relay)
-    job.start(request_)
+    with monkeypatch.context() as patch:
+        _run_module(patch, "tests.batch.pausing")  # it waits for Cancel, however late that comes
+        job.start(request_)
+        hand.until(lambda: job.run is not None)
     hand.until(lambda: job.status.done > 3)
     job.cancel()
     assert job.status.phase == "stopping"

@@ -131,7 +131,7 @@ def test_layers_become_a_decoder(hand: Hand, request_: TuneRequest, tmp_path: Pa
 @pytest.mark.slow
 def test_cancel_keeps_the_best_so_far(hand: Hand, request_: TuneRequest) -> None:
     job = TuningJob(hand.relay)
-    job.start(replace(request_, epochs=500))
+    job.start(replace(request_, epochs=10_000))  # hours
     hand.until(lambda: job.best is not None)
     job.cancel()
     assert job.status.phase == "stopping"

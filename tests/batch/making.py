@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHAPE = (40, 36, 9)
+PATIENCE = 300  # seconds
 
 
 def make_study(folder: Path, name: str, seed: int, shape: tuple[int, int, int] = SHAPE) -> None:
@@ -79,11 +80,13 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def start(manifest: Path, out: Path, *options: str) -> subprocess.Popen[str]:
+def start(
+    manifest: Path, out: Path, *options: str, module: str = "napari_samri"
+) -> subprocess.Popen[str]:
     """Start the command line as a process of its own."""
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "napari_samri", "embed", str(manifest), "--out", str(out)),
+            *(sys.executable, "-m", module, "embed", str(manifest), "--out", str(out)),
             *("--device", "cpu", *options),
         ],
         stderr=subprocess.PIPE,
@@ -95,6 +98,6 @@ def start(manifest: Path, out: Path, *options: str) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str]) -> str:
     """Wait for a process that has to succeed, and return what it said."""
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     return errors

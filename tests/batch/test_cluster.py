@@ -42,21 +42,22 @@ def cluster() -> Iterator[Any]:
 class Killer(Thread):
     """Kills a worker in the middle of a shard."""
 
-    def __init__(self, cluster: Any) -> None:
+    def __init__(self, cluster: Any, out: Path) -> None:
         super().__init__(daemon=True)
         self._cluster = cluster
+        self._out = out
         self.tasks_lost = 0
 
     def run(self) -> None:
-        while True:
-            for nanny in self._cluster.workers.values():
+        while not self.tasks_lost:
+            begun = any(self._out.rglob("*.zarr")) or any(self._out.glob("parts/*/plan.json"))
+            for nanny in self._cluster.workers.values() if begun else ():
                 state = self._cluster.scheduler.workers.get(nanny.worker_address)
                 if state is not None and state.processing:
-                    time.sleep(2)  # it loads the encoder first
                     self.tasks_lost = len(state.processing)
                     os.kill(nanny.pid, signal.SIGKILL)
                     return
-            time.sleep(0.05)
+            time.sleep(0.02)
 
 
 def test_one_of_two_workers_is_killed(
@@ -64,7 +65,7 @@ def test_one_of_two_workers_is_killed(
 ) -> None:
     out = tmp_path / "bank.zarr"
     config = EmbedConfig(manifest=manifest, out=out, device="cpu")
-    killer = Killer(cluster)
+    killer = Killer(cluster, out)
     killer.start()
     events = list(embed_on_cluster(config, cluster.scheduler_address))
     killer.join()

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,14 +35,21 @@ def handle(message: Message, reply: Reply) -> None:
         case "garble":
             # What no child does that uses `serve`: a frame is never begun in the middle.
             os.write(_outbox(), b"this is no message, and long enough to be one")
-        case "sleep":
-            time.sleep(message.head["seconds"])
+        case "sleep" | "wait":
+            _pause(message.head)
         case "die":
             print("x" * 10_000 + "\nlast words", file=sys.stderr, flush=True)  # noqa: T201
             os._exit(message.head["code"])
         case "fail":
             text = "the handler fails"
             raise RuntimeError(text)
+
+
+def _pause(head: dict[str, Any]) -> None:
+    """Do nothing for some seconds, or until there is a file."""
+    time.sleep(head.get("seconds", 0))
+    while "until" in head and not os.path.exists(head["until"]):
+        time.sleep(0.01)
 
 
 def _flood(reply: Reply, number: int) -> None:

@@ -103,13 +103,15 @@ def test_replies_of_many_threads_do_not_mix(parent: Parent) -> None:
         np.testing.assert_array_equal(message.arrays["a"], np.full(1000 + number, number))
 
 
-def test_large_messages_wait_for_a_busy_child_without_blocking(parent: Parent) -> None:
+def test_large_messages_wait_for_a_busy_child_without_blocking(
+    parent: Parent, tmp_path: Path
+) -> None:
+    """Sending that blocked would never come to what the child waits for."""
     parent.start()
-    parent.child.send(Message({"do": "sleep", "seconds": 1}))
-    start = time.monotonic()
+    parent.child.send(Message({"do": "wait", "until": str(tmp_path / "sent")}))
     for _ in range(5):
         parent.child.send(Message({"do": "echo"}, {"a": np.zeros(1 << 20)}))
-    assert time.monotonic() - start < 0.5
+    (tmp_path / "sent").touch()
     for _ in range(5):
         assert parent.messages.get(timeout=PATIENCE).arrays["a"].shape == (1 << 20,)
 
@@ -176,13 +178,19 @@ def test_close_ends_a_child_that_hangs(parent: Parent) -> None:
     assert parent.exit()[0] != 0
 
 
-def test_kill_does_not_wait(parent: Parent) -> None:
+def test_kill_does_not_wait(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
     parent.start()
     parent.ask("echo")
-    start = time.monotonic()
+    real, waiting = subprocess.Popen.wait, []
+
+    def wait(process: subprocess.Popen[bytes], timeout: float | None = None) -> int:
+        waiting.append(threading.current_thread())
+        return real(process, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", wait)
     parent.child.kill()
-    assert time.monotonic() - start < 0.2
     assert parent.exit()[0] != 0
+    assert threading.current_thread() not in waiting
 
 
 def test_modules_of_the_current_folder_are_not_run(

@@ -11,13 +11,16 @@ from napari_samri.errors import Cancelled, InputError
 from napari_samri.jobs.detached import Reporter, reporting
 from napari_samri.jobs.events import Finished, Noted, Progressed, Started, Stopped
 
-STEPS = 400
+STEPS = 100
+ENDLESS = 10**6  # hours: ends when it is asked to, however slow whoever asks is
 
 
 def work(what: str, reporter: Reporter) -> None:
     match what:
-        case "count" | "embed":
-            _count(reporter)
+        case "count":
+            _count(reporter, STEPS)
+        case "endless" | "embed":
+            _count(reporter, ENDLESS)
         case "refuse":
             text = "the manifest is missing; make one."
             raise InputError(text)
@@ -39,14 +42,14 @@ def work(what: str, reporter: Reporter) -> None:
             os._exit(9)
 
 
-def _count(reporter: Reporter) -> None:
-    reporter.tell(Started(what="Counting", total=STEPS))
-    for done in range(1, STEPS + 1):
+def _count(reporter: Reporter, steps: int) -> None:
+    reporter.tell(Started(what="Counting", total=steps))
+    for done in range(1, steps + 1):
         if reporter.cancel():
             reporter.tell(Stopped(text=f"stopped after {done - 1}"))
             return
         time.sleep(0.02)
-        reporter.tell(Progressed(done=done, total=STEPS))
+        reporter.tell(Progressed(done=done, total=steps))
     reporter.tell(Finished(text="counted", details={"nice": os.nice(0)}))
 
 

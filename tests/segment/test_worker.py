@@ -267,12 +267,13 @@ def test_a_load_can_be_cancelled(desk: Desk) -> None:
 
 
 def test_long_encoding_is_told_of(desk: Desk, slow: FakePredictor) -> None:
+    begun = time.monotonic()
     desk.worker.accept(encode(2, 5, urgent=True))
-    time.sleep(0.4)
+    told = [desk.events.get(timeout=PATIENCE) for _ in range(3)]
     slow.let(5)
     assert desk.next() == Encoded(job=2)
-    told = [event for event in desk.progress if event.job == 2]
-    assert 1 <= len(told) <= 5
+    told += [event for event in desk.progress if event.job == 2]
+    assert len(told) <= (time.monotonic() - begun) / 0.1
     assert told[0] == Progress(job=2, done=0.5, total=1, what="encoding")
 
 

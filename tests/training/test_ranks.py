@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,19 +68,12 @@ def test_two_ranks_train_as_one(bank: Path, alone: Path, tmp_path: Path) -> None
 
 
 def test_killed_and_gone_on_with(bank: Path, alone: Path, tmp_path: Path) -> None:
-    state = tmp_path / "state.safetensors"
-    kills = 0
-    for seconds in (0.0, 0.7, 1.6):  # after its state was first written, or it was started
-        process = start(command(bank, tmp_path))
-        curves = (tmp_path / "curves.jsonl").exists()
-        while process.poll() is None and not state.exists():
-            time.sleep(0.02)
-        time.sleep(seconds + (4 if curves else 0))
-        kills += process.poll() is None
-        process.kill()
-        process.communicate()
-    assert kills > 0
-    finish(start(command(bank, tmp_path)))
+    words = command(bank, tmp_path)
+    for steps in (1, 12, 3):  # in the first epoch, in the second, and again in it
+        process = start(["tests.training.dying", str(steps), *words[1:]])
+        process.communicate(timeout=400)
+        assert process.returncode == -signal.SIGKILL
+    finish(start(words))
     one, other = weights(alone), weights(tmp_path)
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
