@@ -6,7 +6,6 @@ import json
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load, load_file, save_file
 
+from napari_samri.atomic import replacing
 from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.codec import DIGEST
 from napari_samri.datasets import read_manifest, write_manifest
@@ -457,7 +457,8 @@ def test_a_full_disk_loses_nothing(bank: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_has_left_is_removed_and_nothing_else(bank: Path, tmp_path: Path) -> None:
-    left, mine = (tmp_path / f".{name}.safetensors" for name in (uuid4().hex, "mine"))
+    with replacing(tmp_path / "preview.npz") as temporary:
+        left, mine = temporary.with_suffix(".safetensors"), tmp_path / ".mine.safetensors"
     for path in (left, mine):
         path.touch()
     list(fit(config_of(bank, tmp_path, epochs=1)))

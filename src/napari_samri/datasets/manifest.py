@@ -189,7 +189,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     """
     from napari_samri.io.atomic import replacing
 
-    with replacing(path) as temporary:
+    with replacing(path, durable=True) as temporary:
         temporary.write_bytes(manifest_to_json(manifest))
 
 

@@ -47,7 +47,7 @@ def save_image(path: Path | str, volume: Volume) -> None:
     if grid.path is None and not grid.header:
         volume = in_radiological_order(volume)
     image = _image(volume)
-    with replacing(path) as temporary:
+    with replacing(path, durable=True) as temporary:
         image.to_filename(temporary)
 
 

@@ -84,7 +84,7 @@ def save_labels(path: Path | str, labels: ArrayLike, volume: Volume) -> None:
         )
         raise GeometryError(message)
     image = label_image(stored, volume.grid)
-    with replacing(path) as temporary:
+    with replacing(path, durable=True) as temporary:
         image.to_filename(temporary)
         _verify(temporary, stored, path)
 

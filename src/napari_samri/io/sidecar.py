@@ -71,7 +71,7 @@ def read_sidecar(labels: Path, schema: Reader[T]) -> T | None:
 
 @contextmanager
 def _writing(path: Path, content: dict[str, Any]) -> Iterator[None]:
-    with replacing(path) as temporary:
+    with replacing(path, durable=True) as temporary:
         text = json.dumps({**MARKS, **content}, indent=1)
         temporary.write_text(text, encoding="utf-8")
         yield

@@ -46,7 +46,7 @@ def export_checkpoint(model: LoadedModel, path: Path) -> None:
     check_exportable(model.spec.architecture, model.spec.title)
     check_export_path(path)
     tensors = {name: _plain(value) for name, value in model.network.state_dict().items()}
-    with replacing(path) as temporary:
+    with replacing(path, durable=True) as temporary:
         _save(tensors, temporary)
         written = read_checkpoint(temporary).tensors
         if any(not torch.equal(value, written[name]) for name, value in tensors.items()):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
 
+from napari_samri.atomic import replacing
 from napari_samri.codec import with_digest
 from napari_samri.zoo.files import check_digest
 
@@ -33,12 +33,11 @@ def save_state(
     for name, parameter in network.named_parameters():
         moments = optimizer.state.get(parameter, {})
         tensors |= {f"{key}.{name}": moments[key] for key in _MOMENTS if key in moments}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     plain = {
         k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()
     }
-    temporary.write_bytes(with_digest(save(plain, metadata={"step": str(step)})))
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(with_digest(save(plain, metadata={"step": str(step)})))
 
 
 def load_state(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import TYPE_CHECKING
 
 from safetensors.torch import save
 
+from napari_samri.atomic import replacing
 from napari_samri.codec import with_digest
 from napari_samri.errors import ModelError
 from napari_samri.sam.vit import fill
@@ -39,9 +39,8 @@ def save_starter(
         "recipe": recipe or json.dumps({}),
     }
     half = {name: value.detach().half().contiguous() for name, value in tensors.items()}
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    temporary.write_bytes(with_digest(save(half, metadata=header)))
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(with_digest(save(half, metadata=header)))
 
 
 def check_packaged(path: Path) -> None:

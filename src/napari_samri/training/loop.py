@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_samri.atomic import remove_all_leftovers
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError, StoreError
 from napari_samri.jobs.events import (
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
     Before = Callable[[], Generator[Event, None, bool]]
 
 LOCK = "run.lock"
-# What `replacing` has not got to rename, in a run that was killed while it wrote.
-_LEFT_BEHIND = f".{'[0-9a-f]' * 32}.safetensors"
 SHOW_SECONDS = 5.0
 
 
@@ -284,8 +283,7 @@ def _own_folder(out: Path, ranks: Ranks) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         lock = FileLock(out / LOCK)
         lock.acquire(timeout=0)
-        for left in out.glob(_LEFT_BEHIND):
-            left.unlink(missing_ok=True)
+        remove_all_leftovers(out)
     except Timeout as error:
         message = f"{out}: another run is at work in this folder; choose another for the result."
         raise InputError(message) from error

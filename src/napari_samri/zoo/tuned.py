@@ -73,7 +73,7 @@ def add_tuned(path: Path, name: str = "") -> ModelSpec:
             return decoder_spec(card, known, _id(known))
     target = _reserve(_slug(name or card.title))
     try:
-        with replacing(target) as temporary:
+        with replacing(target, durable=True) as temporary:
             shutil.copyfile(path, temporary)
             read_decoder_card(temporary)
             check_digest(temporary)

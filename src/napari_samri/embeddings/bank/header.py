@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
-from uuid import uuid4
 
+from napari_samri.atomic import own_folder
 from napari_samri.embeddings.bank.zarr_files import zarr_group
 from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.geometry.low_res import REDUCTIONS, Reduction
@@ -158,22 +157,20 @@ def create_bank(bank: Path, header: BankHeader) -> None:
     if not _is_free(bank):
         _check_same(bank, read_header(bank), header)
         return
-    stage = bank.with_name(f".{bank.name}-{uuid4().hex}")
     try:
-        stage.mkdir(parents=True)
-        with zarr_group(stage, {ATTRIBUTE: header.as_dict()}):
-            pass
-        with suppress(FileNotFoundError):
-            bank.rmdir()  # Windows does not replace an empty folder
-        stage.rename(bank)
+        bank.parent.mkdir(parents=True, exist_ok=True)
+        with own_folder(bank) as stage:
+            with zarr_group(stage / "bank", {ATTRIBUTE: header.as_dict()}):
+                pass
+            with suppress(FileNotFoundError):
+                bank.rmdir()  # Windows does not replace an empty folder
+            (stage / "bank").rename(bank)
     except OSError as error:
         if _is_free(bank):
             message = f"{bank}: cannot be written ({error.strerror or error})."
             raise StoreError(message) from error
         # Another process was faster.
         _check_same(bank, read_header(bank), header)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _check_same(bank: Path, found: BankHeader, header: BankHeader) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
+from napari_samri.atomic import own_folder
 from napari_samri.embeddings.bank.header import create_bank, read_header
 from napari_samri.embeddings.bank.parts import PARTS, parts_of
 from napari_samri.errors import InputError, StoreError
@@ -62,23 +62,22 @@ def merge_banks(banks: Sequence[Path], out: Path, cancel: Cancel = never) -> Ite
     for part in left_out:
         yield Problem(text=f"left out: {part.path}: not complete; run 'napari-samri embed' again")
     yield Started(what="parts", total=len(parts))
-    stage = out.with_name(f".{out.name}-{uuid4().hex}")
     try:
-        create_bank(stage, header)
-        for number, part in enumerate(parts, 1):
-            _take(part, stage / PARTS / f"{number:05d}-{part.plan.id}", cancel)
-            if cancel():
-                yield Stopped(text=f"stopped; {out} was not made")
-                return
-            yield Progressed(done=number, total=len(parts), what="parts")
-        stage.rename(out)
+        with own_folder(out) as stage:
+            bank = stage / "bank"
+            create_bank(bank, header)
+            for number, part in enumerate(parts, 1):
+                _take(part, bank / PARTS / f"{number:05d}-{part.plan.id}", cancel)
+                if cancel():
+                    yield Stopped(text=f"stopped; {out} was not made")
+                    return
+                yield Progressed(done=number, total=len(parts), what="parts")
+            bank.rename(out)
     except OSError as error:
         if isinstance(error, StoreError):
             raise
         message = f"{out}: cannot be written ({error.strerror or error}). Nothing was changed."
         raise StoreError(message) from error
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
     rows = sum(part.plan.rows for part in parts)
     yield Finished(text=f"wrote {out}: {len(parts)} parts, {rows:,} rows")
 
