@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_samri.atomic import replacing
 from napari_samri.embeddings import disk as disk_module
 from napari_samri.embeddings import embedding_key
 from napari_samri.embeddings.disk import DiskCache
@@ -273,14 +274,16 @@ def test_temporary_files_of_killed_processes_go(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, 1 << 20)
     folder = cache.path(KEY).parent
     folder.mkdir(parents=True)
-    stale, recent = folder / "stale.part", folder / "recent.part"
-    for path in (stale, recent):
-        path.write_bytes(b"half an embedding")
-    moment = time.time() - 2 * disk_module.STALE_SECONDS
-    os.utime(stale, (moment, moment))
-    cache.put(KEY, ARRAY)
-    assert not stale.exists()
-    assert recent.exists(), "it may belong to a process that is writing it"
+    with replacing(folder / "other.safetensors") as recent:
+        token = recent.name.split(".")[-3]
+        stale = recent.with_name(recent.name.replace(token, f"{'0' * 12}-{'0' * 6}"))
+        for path in (stale, recent):
+            path.write_bytes(b"half an embedding")
+        moment = time.time() - 2 * 86400.0
+        os.utime(stale, (moment, moment))
+        cache.put(KEY, ARRAY)
+        assert not stale.exists()
+        assert recent.exists(), "it belongs to a process that is writing it"
 
 
 def test_temporary_files_do_not_stay(disk: DiskCache, monkeypatch: pytest.MonkeyPatch) -> None:

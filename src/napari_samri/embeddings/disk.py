@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 import zlib
 from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import numpy as np
+
+from napari_samri.atomic import remove_all_leftovers, replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +29,6 @@ logger = logging.getLogger(__name__)
 FORMAT = "napari-samri-embedding"
 VERSION = "1"
 SUFFIX = ".safetensors"
-TEMPORARY_SUFFIX = ".part"
-# A temporary file older than this belongs to a process that was killed.
-STALE_SECONDS = 3600
 # After an overflow the cache is emptied to this share, so that not every write looks for room.
 KEEP_SHARE = 0.9
 # safetensors tells of a tensor type that numpy lacks by the last two.
@@ -108,12 +105,8 @@ class DiskCache:
         if len(content) > self.max_bytes:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{uuid4().hex}{TEMPORARY_SUFFIX}")
-        try:
+        with replacing(path) as temporary:
             temporary.write_bytes(content)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
         with self._lock:
             self._written += len(content)
 
@@ -129,9 +122,10 @@ class DiskCache:
 
     def _evict(self) -> int:
         """Delete the files used longest ago while there are too many; return what is left."""
-        self._drop_stale()
+        for folder in self.folder.glob("??"):
+            remove_all_leftovers(folder)
         files = []
-        for path in self.folder.glob(f"??/*{SUFFIX}"):
+        for path in self.folder.glob(f"??/[!.]*{SUFFIX}"):  # temporary ones begin with a dot
             with suppress(OSError):  # another process may delete it meanwhile
                 status = path.stat()
                 files.append((status.st_mtime_ns, status.st_size, path))
@@ -145,13 +139,6 @@ class DiskCache:
                 path.unlink()
                 total -= size
         return total
-
-    def _drop_stale(self) -> None:
-        oldest = time.time() - STALE_SECONDS
-        for path in self.folder.glob(f"??/*{TEMPORARY_SUFFIX}"):
-            with suppress(OSError):
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
 
 
 def _header(key: str, array: NDArray[np.generic]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from napari_samri.atomic import replacing
 from napari_samri.errors import StoreError
 from napari_samri.jobs.child import CHILD_NICENESS, SETTINGS
 from napari_samri.jobs.events import Failed, Stopped, is_last, never
@@ -279,9 +280,8 @@ def _write(job: Job) -> None:
         "started": job.started,
         "details": dict(job.details),
     }
-    temporary = job.folder / f".{uuid4().hex}"
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    temporary.replace(job.folder / JOB)
+    with replacing(job.folder / JOB) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _read(folder: Path) -> Job | None:

@@ -54,7 +54,7 @@ def write_decoder(path: Path, tensors: Mapping[str, torch.Tensor], card: Decoder
     decoder = decoder_tensors(tensors)
     check_names(list(decoder), path)
     content = save({k: _plain(v) for k, v in decoder.items()}, metadata=card.to_header())
-    with replacing(path) as temporary:
+    with replacing(path, durable=True) as temporary:
         temporary.write_bytes(with_digest(content))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_samri.atomic import replacing
 from napari_samri.errors import DownloadError, ModelError, StoreError
 from napari_samri.places import user_folder
 from napari_samri.zoo.files import check_file
@@ -137,8 +138,8 @@ def _check_existing(path: Path, download: Download) -> None:
 
 def _write_pin(pin: Path, digest: str) -> None:
     """Remember a digest that nobody publishes; a folder that is read-only goes without."""
-    with suppress(OSError):
-        pin.write_text(f"{digest}\n")
+    with suppress(StoreError), replacing(pin, durable=True) as temporary:
+        temporary.write_text(f"{digest}\n")
 
 
 def _by_hand(spec: ModelSpec, download: Download, reason: str) -> str:
