@@ -14,6 +14,8 @@ from napari.utils.interactions import (
 )
 
 from napari_samri._napari.picking import pick_pixel
+from napari_samri._napari.planes import viewer_steps
+from napari_samri._napari.stage import bring_into_view, camera_of
 from napari_samri.errors import InputError, SamriError
 from napari_samri.geometry import Plane
 from tests._napari.test_link import Desk
@@ -63,7 +65,8 @@ class Hand:
         desk = self.desk
         plane = desk.session.plane or Plane(0, 0)
         voxel = plane.pixels_to_voxels(np.array([[row, column]], float))[0]
-        return tuple(desk.image.data_to_world(voxel[-desk.image.ndim :]))
+        steps = viewer_steps(desk.viewer, desk.image)
+        return tuple(np.asarray(desk.image.data_to_world(voxel[-desk.image.ndim :])) / steps)
 
     def _pass(self, callbacks: Any, event: Any) -> None:
         viewer = self.desk.viewer
@@ -133,6 +136,22 @@ def test_a_tool_taken_at_the_pick_is_not_used_by_its_click(hand: Hand) -> None:
     np.testing.assert_array_equal(desk.session.labels, before)
     hand.click(4, 5)
     assert len(desk.canvas.points.data) == 1, "the next click is a point"
+
+
+def test_a_viewer_in_finer_units_than_the_image(hand: Hand) -> None:
+    """Its positions are in its own units: millimetres of the image are thousands there."""
+    desk = hand.desk
+    desk.viewer.add_image(np.zeros((2, 2, 2)), units=("um",) * 3)
+    steps = viewer_steps(desk.viewer, desk.image)
+    if steps[0] == 1:
+        pytest.skip("this napari has no units of the viewer")
+    desk.show(0, 2)
+    hand.pick()
+    hand.click(4, 5)
+    assert (hand.picked, hand.missed) == ([(Plane(0, 2), 4, 5)], [])
+    bring_into_view(desk.viewer, desk.image)
+    middle = np.asarray(desk.image.extent.world).mean(axis=0)[-2:] * 1000
+    np.testing.assert_allclose(camera_of(desk.viewer).center[-2:], middle)
 
 
 def test_who_drags_the_picture_picks_nothing_yet(hand: Hand) -> None:

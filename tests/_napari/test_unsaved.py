@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_samri._napari.unsaved import unsaved_labels
-from napari_samri.errors import InputError
+from napari_samri.errors import GeometryError, InputError
 from tests._napari.test_annotation import Desk, source  # noqa: F401  # a fixture
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ def test_those_of_a_session_that_has_ended_count_too(desk: Desk, tmp_path: Path)
     with pytest.raises(InputError, match=r"\.nii"):
         found.save(tmp_path / "out.txt")
     assert unsaved_labels(desk.viewer)
+    labels.translate = (0, 33, 0)
+    with pytest.raises(GeometryError, match="were moved in the viewer"):
+        found.save(tmp_path / "out.nii.gz")
+    assert unsaved_labels(desk.viewer)
+    labels.translate = (0, 0, 0)
     found.save(tmp_path / "out.nii.gz")
     assert unsaved_labels(desk.viewer) == []
     written = nib.load(tmp_path / "out.nii.gz")

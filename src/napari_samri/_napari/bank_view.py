@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_samri._napari.bank_layers import METADATA_KEY, describe_row
 from napari_samri._napari.connections import Connections
+from napari_samri._napari.planes import data_at
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -42,7 +43,7 @@ class _Caption:
 
     def _write(self, *_: object) -> None:
         overlay = _text_overlay(self._viewer)
-        row = round(float(self._image.world_to_data(self._viewer.dims.point)[0]))
+        row = round(float(data_at(self._viewer, self._image, self._viewer.dims.point)[0]))
         shown = 0 <= row < len(self._image.data)
         overlay.visible = shown and self._image.visible
         if shown:

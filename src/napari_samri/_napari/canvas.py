@@ -10,7 +10,13 @@ from napari.utils import DirectLabelColormap
 
 from napari_samri._napari.drawing import POSITIVE, set_new_items
 from napari_samri._napari.layers import AXES, METADATA_KEY, reference_of
-from napari_samri._napari.placing import is_placed_like, place_like, transform_of
+from napari_samri._napari.placing import (
+    PLACE_KEY,
+    is_placed_like,
+    place_in_mm,
+    place_like,
+    transform_of,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -116,6 +122,7 @@ class Canvas:
         astray = tuple(layer for layer in self.companions if not is_placed_like(layer, self.image))
         for layer in astray:
             place_like(layer, self.image)
+        self.labels.metadata[PLACE_KEY] = place_in_mm(self.labels)
         return astray
 
     def show_preview(self, preview: Preview | None) -> None:

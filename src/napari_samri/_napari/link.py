@@ -193,6 +193,8 @@ class SessionLink:
         """
         if self._drawing or not self._drawn_is_shown():
             return
+        # Where no slice is shown, napari tells of features after what was added was taken away.
+        only_counted = only_counted or shown_plane(self.viewer, self.canvas.image) is None
         if not only_counted or self._count() != self._counted:
             self._attempt(self._read_action, "changed")
 

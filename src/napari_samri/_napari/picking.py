@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri._napari.planes import shown_plane, to_pixels
+from napari_samri._napari.planes import data_at, shown_plane, to_pixels
 from napari_samri.errors import InputError, SamriError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _pixel_at(viewer: ViewerModel, image: Image, position: Any) -> tuple[Plane, 
             "object that was committed."
         )
         raise InputError(message)
-    x, y = to_pixels([image.world_to_data(position)], plane)[0]
+    x, y = to_pixels([data_at(viewer, image, position)], plane)[0]
     row, column = round(float(y)), round(float(x))
     sizes = (1, *image.data.shape)[-3:]
     height, width = (sizes[axis] for axis in plane.pixel_axes)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
+PLACE_KEY = "samri place"  # in the metadata of labels: where they lay on their image, in mm
 TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -44,6 +45,20 @@ def place_like(layer: Layer, image: Layer) -> None:
     """Give a layer the transform of an image."""
     for name, value in transform_of(image).items():
         setattr(layer, name, value)
+
+
+def place_in_mm(layer: Layer, shape: tuple[int, ...] | None = None) -> Placement:
+    """Return where a layer's array lies in the viewer: in mm as far as its units say.
+
+    Parameters
+    ----------
+    layer : napari layer
+    shape : tuple of int, optional
+        Of the array that is meant, if it is not the layer's own.
+    """
+    factors = [unit_factor(unit, "mm") for unit in layer.units]
+    place = placement_of(layer, shape)
+    return Placement(place.shape, np.diag([*factors, 1.0]) @ place.affine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +163,7 @@ def labels_on_image(viewer: ViewerModel, image: Image, labels: Labels) -> tuple[
         metadata={METADATA_KEY: reference} if reference else {},
         **transform_of(image),
     )
+    layer.metadata[PLACE_KEY] = place_in_mm(layer)
     labels.visible = False
     return layer, f"'{labels.name}' was resampled onto '{image.name}': {found}"
 

@@ -83,15 +83,28 @@ def _slicing(viewer: ViewerModel, layer: Layer, hidden: list[int]) -> tuple[Floa
     axes alone. Where a layer is turned out of the plane, the whole transform says another slice.
     """
     origin = np.asarray(layer.world_to_data(np.zeros(layer.ndim)), float)
-    # The viewer's units, where it has some, are not always the layer's.
-    units = (getattr(viewer.dims, "units", None) or layer.units)[-layer.ndim :]
-    steps = [unit_factor(*pair) for pair in zip(units, layer.units, strict=True)]
+    steps = viewer_steps(viewer, layer)
     columns = [
         np.asarray(layer.world_to_data(steps[axis] * np.eye(layer.ndim)[axis]), float) - origin
         for axis in hidden
     ]
     matrix = np.array([column[hidden] for column in columns]).T.reshape(len(hidden), len(hidden))
     return matrix, origin[hidden]
+
+
+def viewer_steps(viewer: ViewerModel, layer: Layer) -> FloatArray:
+    """Return how many of a layer's units one of the viewer's is, for each axis of the layer.
+
+    The viewer takes the finest units of its layers, where it has some.
+    """
+    units = (getattr(viewer.dims, "units", None) or layer.units)[-layer.ndim :]
+    return np.array([unit_factor(*pair) for pair in zip(units, layer.units, strict=True)])
+
+
+def data_at(viewer: ViewerModel, layer: Layer, position: Any) -> FloatArray:
+    """Return the data coordinates (ndim,) of a layer at a place in the viewer's world."""
+    own = np.asarray(position, float)[-layer.ndim :] * viewer_steps(viewer, layer)
+    return np.asarray(layer.world_to_data(own), float)
 
 
 def to_pixels(coordinates: Any, plane: Plane) -> FloatArray:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_samri._napari.layers import layer_options, volume_name
+from napari_samri._napari.placing import labels_on_image
+from napari_samri.errors import InputWarning, SamriError
 from napari_samri.io import load_labels, load_volume
 
 if TYPE_CHECKING:
@@ -18,11 +21,23 @@ if TYPE_CHECKING:
 
 
 def add_layers(viewer: ViewerModel, image: Path, labels: Path) -> None:
-    """Add a volume and its labels, on the slice that holds most of the labels."""
+    """Add a volume and its labels, on the slice that holds most of the labels.
+
+    Labels on another grid are resampled onto the volume's by nearest neighbours; an InputWarning
+    says what became of them.
+
+    Raises
+    ------
+    InputError, GeometryError
+        If a file cannot be read, or the labels have other axes than the volume.
+    """
     volume, marked = load_volume(image), load_labels(labels)
-    viewer.add_image(volume.array, **layer_options(volume, volume_name(volume)))
+    shown = viewer.add_image(volume.array, **layer_options(volume, volume_name(volume)))
     layer = viewer.add_labels(np.array(marked.array), **layer_options(marked, volume_name(marked)))
-    counts = (marked.array > 0).reshape(len(marked.array), -1).sum(axis=1)
+    layer, told = labels_on_image(viewer, shown, layer)
+    if told:
+        warnings.warn(told, InputWarning, stacklevel=2)
+    counts = (layer.data > 0).reshape(len(layer.data), -1).sum(axis=1)
     viewer.dims.set_point(0, float(counts.argmax()) * layer.scale[0])
 
 
@@ -32,7 +47,12 @@ def main(arguments: Sequence[str]) -> int:
 
     image, labels = (Path(argument) for argument in arguments)
     viewer = napari.Viewer(title="napari-samri")
-    add_layers(viewer, image, labels)
+    try:
+        add_layers(viewer, image, labels)
+    except SamriError as error:
+        sys.stderr.write(f"{error}\n")
+        viewer.close()
+        return 1
     napari.run()
     return 0
 

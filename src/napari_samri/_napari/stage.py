@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_samri._napari.placing import check_on_grid
-from napari_samri._napari.planes import show_plane, shown_plane
+from napari_samri._napari.planes import data_at, show_plane, shown_plane, viewer_steps
 from napari_samri.errors import SamriError
 from napari_samri.geometry import Plane
 
@@ -103,7 +103,7 @@ def bring_into_view(viewer: ViewerModel, image: Image) -> None:
         time = None
         if spatial:
             last = image.data.shape[0] - 1
-            point = image.world_to_data(viewer.dims.point)[0]
+            point = data_at(viewer, image, viewer.dims.point)[0]
             time = int(np.clip(np.rint(point), 0, last))
         show_plane(viewer, image, Plane(axis, image.data.shape[axis + spatial] // 2, time))
     _centre(viewer, image)
@@ -114,7 +114,8 @@ def _centre(viewer: ViewerModel, image: Image) -> None:
     viewer.reset_view()
     displayed = list(viewer.dims.displayed)
     offset = viewer.dims.ndim - image.ndim
-    low, high = image.extent.world[:, [axis - offset for axis in displayed]]
+    corners = image.extent.world / viewer_steps(viewer, image)
+    low, high = corners[:, [axis - offset for axis in displayed]]
     everything = viewer.layers.extent.world[:, displayed]
     size, whole = np.maximum(high - low, 1e-9), everything[1] - everything[0]
     camera = camera_of(viewer)

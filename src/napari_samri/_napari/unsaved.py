@@ -12,6 +12,7 @@ from napari.layers import Labels
 from napari_samri._napari.annotation import SUSPENDED_KEY, Suspended, annotations_of
 from napari_samri._napari.embed_request import slug
 from napari_samri._napari.layers import reference_of, volume_of
+from napari_samri._napari.moved import check_not_moved
 from napari_samri.session.journal import discard_journal
 from napari_samri.session.saving import prepare_save
 
@@ -43,12 +44,14 @@ class Unsaved:
 
         Raises
         ------
-        InputError, StoreError
-            If that cannot be; what was there before is still there.
+        InputError, GeometryError, StoreError
+            If that cannot be, or they were moved in the viewer; what was there before is still
+            there.
         """
         if self.annotation is not None:
             self.annotation.save(path)
             return
+        check_not_moved(self.layer.as_layer_data_tuple()[1], self.layer.data.shape)
         left: Suspended = self.layer.metadata[SUSPENDED_KEY]
         prepare_save(_Left(self.layer, left.document), path).run()
         self.layer.metadata[SUSPENDED_KEY] = replace(left, unsaved=False)

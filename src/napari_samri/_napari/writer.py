@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from napari_samri._napari.layers import Reference, reference_of
-from napari_samri.errors import InputError, StoreError
+from napari_samri._napari.moved import check_not_moved
+from napari_samri.errors import InputError, OtherGridError, StoreError
 from napari_samri.io import save_labels
 
 
@@ -26,13 +27,15 @@ def write_labels(path: str, data: Any, attributes: dict[str, Any]) -> list[str]:
     Raises
     ------
     StoreError
-        If the layer cannot be saved on its image's grid, or the file cannot be written. What was
-        there before is still there.
+        If the layer cannot be saved on its image's grid, was moved away from it, or the file
+        cannot be written. What was there before is still there.
     """
     try:
         labels = _array(data, attributes)
-        save_labels(path, labels, reference_to_save_on(attributes).volume(labels))
-    except InputError as error:
+        volume = reference_to_save_on(attributes).volume(labels)
+        check_not_moved(attributes, labels.shape)
+        save_labels(path, labels, volume)
+    except (InputError, OtherGridError) as error:
         # As a ValueError, napari would take it for "there is no writer", and say nothing of it.
         raise StoreError(str(error)) from error
     return [path]
