@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ from napari_samri._napari.roles import (
     may_be_labels,
     use_as_image,
 )
+from napari_samri._qt import scripting
+from napari_samri.errors import InputWarning
 from tests.session.fakes import make_volume
 
 SHAPE = (5, 20, 24)
@@ -103,3 +106,16 @@ def test_layers_to_embed_and_to_train_on_may_be_such_labels(viewer: ViewerModel)
     pair = layer_pair(image, layer)
     assert pair.labels.dtype.kind == "u"
     np.testing.assert_array_equal(pair.labels, MASK)
+
+
+def test_a_script_is_warned_of_an_image_that_may_be_labels(
+    viewer: ViewerModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripting, "_open", lambda *_: Mock())
+    mask = viewer.add_image(MASK.astype(np.float32), name="mask")
+    grey = viewer.add_image(GREY, name="grey")
+    with pytest.warns(InputWarning, match="'mask' holds only a few whole numbers"):
+        scripting.start_session(viewer, mask)
+    scripting.start_session(viewer, grey)
+    mask.metadata["samri image"] = True
+    scripting.start_session(viewer, mask)

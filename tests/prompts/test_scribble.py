@@ -228,3 +228,16 @@ def test_a_path_that_passes_its_vertices_many_times_ends_where_it_ends() -> None
     points = scribbles_to_points([loop * 300 + [(10, 10), (50, 50)]], [True], (100, 100))
     assert (points[-1].x, points[-1].y) == (50, 50)
     assert (points[0].x, points[0].y) == (10, 10)
+
+
+def test_options_as_scripts_have_them() -> None:
+    """Numbers of NumPy are taken, and a text is refused in words: 'no' is not True."""
+    stroke = [[(10, 10), (400, 90), (90, 300)]]
+    options = {"spacing": np.float32(40), "budget": np.int64(5), "merge": np.uint8(3)}
+    expected = scribbles_to_points(stroke, [True], FRAME, spacing=40.0, budget=5, merge=3.0)
+    assert scribbles_to_points(stroke, [np.True_], FRAME, **options) == expected
+    for name, value in {"spacing": "32", "budget": 5.5, "merge": None}.items():
+        with pytest.raises(InputError, match=f"{name} is .*; expected a"):
+            scribbles_to_points(stroke, [True], FRAME, **{name: value})
+    with pytest.raises(InputError, match="positive is 'no'"):
+        scribbles_to_points(stroke, ["no"], FRAME)

@@ -453,3 +453,38 @@ def test_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     assert journals_dir().parts[-2:] == ("napari-samri", "sessions")
     monkeypatch.setenv(journal_module.STATE_VARIABLE, "~/there")
     assert journals_dir() == Path.home() / "there"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), 1),
+        (ValueError("Out of range"), 1),
+        (RecursionError("deep"), 1),
+        (KeyError(), 0),
+    ],
+)
+def test_a_step_that_cannot_be_written_is_told_of_once_and_nobody_waits(
+    error: Exception, told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also not at an error that is a fault of ours: that one surfaces in its thread."""
+    bench = Kept()
+    bench.commit()
+    bench.journal.flush()
+
+    def fail(_: Message) -> bytes:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "encode_message", fail)
+        bench.commit(1)
+        bench.journal.flush()
+    bench.commit(2)
+    bench.journal.flush()
+    bench.abandon()
+    assert len(bench.failures) == told
+    assert all("cannot be kept safe from a crash" in str(each) for each in bench.failures)
+    recovered = find_recoverable(bench.volume)
+    assert recovered is not None
+    assert len(recovered.document.commits) == 1, "what was written before is still there"

@@ -9,6 +9,7 @@ from napari.layers import Image, Labels
 
 from napari_samri._napari.annotation import Annotation, annotations_of
 from napari_samri._napari.placing import labels_on_image
+from napari_samri._napari.roles import IMAGE_KEY, may_be_labels
 from napari_samri.errors import InputError, InputWarning
 from napari_samri.geometry.numbers import flag
 from napari_samri.session.settings import read_settings
@@ -59,12 +60,19 @@ def start_session(
     InputError, GeometryError
         If the image or the labels cannot be used, or a session on the image works on other
         labels; nothing was added to the viewer.
+
+    Warns
+    -----
+    InputWarning
+        If the image may well be labels that are stored as an image.
     """
     annotation = annotations_of(viewer).get(id(image_layer))
     if annotation is not None:
         _check_labels(annotation, labels_layer)
     else:
         _check_layers(image_layer, labels_layer)
+        if may_be_labels(image_layer):
+            warnings.warn(_doubt(image_layer), InputWarning, stacklevel=2)
         if labels_layer is not None and flag(resample_labels, "resample_labels"):
             labels_layer, told = labels_on_image(viewer, image_layer, labels_layer)
             if told:
@@ -73,6 +81,14 @@ def start_session(
         annotation.retain()  # by the script, so that it outlives a widget that joins in
     annotation.use_model(str(model), device=device, family=family)
     return annotation
+
+
+def _doubt(image: Image) -> str:
+    return (
+        f"'{image.name}' holds only a few whole numbers, as labels do: masks that are predicted on "
+        "a mask mean nothing. If it holds labels, give them as labels_layer, on their image; if "
+        f"it is an image all the same, set image_layer.metadata['{IMAGE_KEY}'] = True."
+    )
 
 
 def _check_labels(annotation: Annotation, wanted: Labels | None) -> None:

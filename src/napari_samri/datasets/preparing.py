@@ -18,6 +18,7 @@ from napari_samri.datasets.rules import Rules
 from napari_samri.datasets.sources import Source, gather
 from napari_samri.datasets.split import empty_splits, split_of
 from napari_samri.errors import InputError, InputWarning
+from napari_samri.geometry.numbers import whole
 from napari_samri.jobs.events import Progressed
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def prepare_steps(
     Manifest
     """
     rules = rules or Rules()
+    max_voxels = None if max_voxels is None else whole(max_voxels, "max_voxels")
     patterns = (*_several(patient_pattern), *_several(patient))
     gathered = gather(_as_sources(sources), patterns, zero_shot)
     run = _Run(rules, gathered)

@@ -82,7 +82,7 @@ def label_volume(volume: Volume) -> Volume:
     InputError
         If a voxel is no whole number from 0 to 65535, with its (slice, row, column).
     """
-    labels = as_labels(_unscaled(volume)).view()
+    labels = np.asarray(as_labels(_unscaled(volume))).view()  # lazy ones are read now
     labels.flags.writeable = False
     return replace(volume, array=labels)
 

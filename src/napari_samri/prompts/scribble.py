@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samri.errors import InputError
+from napari_samri.geometry.numbers import flag, number, whole
 from napari_samri.prompts.drawing import check_path
 from napari_samri.prompts.prompt import Point
 
@@ -126,6 +127,9 @@ def scribbles_to_points(
     Ramer, "An iterative procedure for the polygonal approximation of plane curves", Computer
     Graphics and Image Processing 1(3), 1972, https://doi.org/10.1016/S0146-664X(72)80017-0
     """
+    spacing, budget = number(spacing, "spacing"), whole(budget, "budget")
+    merge = number(merge, "merge", finite=False)
+    positive = [flag(sign, "positive") for sign in positive]
     _check(strokes, positive, spacing, budget, merge)
     scale = FRAME / max(slice_shape)
     paths = [_path(check_path(s, "scribble", at_least=1), scale, spacing / 4) for s in strokes]

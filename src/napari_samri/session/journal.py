@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 SUFFIX = ".journal"
+# What keeps a step from being written: a disk, a lock, memory, or a value that has no JSON. What
+# comes after it cannot be written either, since each step goes on from the one before.
+_UNWRITABLE = (OSError, Timeout, MemoryError, RuntimeError, TypeError, ValueError, zlib.error)
 
 _identities: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
 
@@ -144,30 +147,39 @@ class Journal:
         self._queue.put(message)
 
     def _write_all(self) -> None:
+        ended = False
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-            with self.path.open("xb") as file:
-                file.write(encode_message(self._beginning()))
-                while (item := self._queue.get()) is not None:
-                    if isinstance(item, Flag):
-                        try:
-                            os.fsync(file.fileno())
-                        finally:
-                            item.set()
-                        continue
-                    file.write(encode_message(item))
-                    # Enough for a crash of the process; the disk itself is waited for at rest.
-                    file.flush()
-                    if self._queue.empty():
-                        os.fsync(file.fileno())
-        except (OSError, Timeout) as error:
+            self._append_until_closed()
+            ended = True
+        except _UNWRITABLE as error:
             text = (
-                f"{self.path.parent}: the session cannot be kept safe from a crash ({error}). "
-                "Work goes on; save often, or make room and open the widget anew."
+                f"{self.path.parent}: the session cannot be kept safe from a crash "
+                f"({str(error) or type(error).__name__}). Work goes on; save often, or make room "
+                "and open the widget anew."
             )
             self._on_failure(StoreError(text))
-            self._drain()
+        finally:
+            # Also at a fault of ours, which surfaces: whoever flushes would wait for ever.
+            if not ended:
+                self._drain()
+
+    def _append_until_closed(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.acquire(timeout=0)
+        with self.path.open("xb") as file:
+            file.write(encode_message(self._beginning()))
+            while (item := self._queue.get()) is not None:
+                if isinstance(item, Flag):
+                    try:
+                        os.fsync(file.fileno())
+                    finally:
+                        item.set()
+                    continue
+                file.write(encode_message(item))
+                # Enough for a crash of the process; the disk itself is waited for at rest.
+                file.flush()
+                if self._queue.empty():
+                    os.fsync(file.fileno())
 
     def _drain(self) -> None:
         """Take what comes and let it go, so that nobody waits."""
