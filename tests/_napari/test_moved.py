@@ -63,6 +63,7 @@ def assert_on_grid(path: Path) -> None:
     np.testing.assert_allclose(nib.load(path).affine, AFFINE, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 @pytest.mark.parametrize("move", MOVES, ids=[next(iter(move)) for move in MOVES])
 def test_labels_moved_by_themselves_are_refused(
     pair: tuple[Image, Labels], tmp_path: Path, move: dict[str, Any]
