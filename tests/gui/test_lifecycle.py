@@ -278,9 +278,28 @@ def test_an_image_that_comes_while_another_one_is_segmented_does_not_cover_it() 
         rest()
 
 
+def in_a_loop(do: Callable[[], Any]) -> Any:
+    """Return what a function returns that is called as by a click, while an event loop runs."""
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    loop, found = QEventLoop(), []
+
+    def run() -> None:
+        try:
+            found.append(do())
+        finally:
+            loop.quit()
+
+    QTimer.singleShot(0, run)
+    loop.exec()
+    return found[0]
+
+
 def test_unsaved_labels_are_asked_for_before_the_window_closes(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    from qtpy.QtCore import QObject
+    from qtpy.QtGui import QCloseEvent
     from qtpy.QtWidgets import QFileDialog, QMessageBox
 
     asked: list[str] = []
@@ -300,17 +319,20 @@ def test_unsaved_labels_are_asked_for_before_the_window_closes(
         rest()
         annotation = widget.annotation
         annotation.session.paint((np.array([1]), np.array([2]), np.array([3])), np.array([1]))
+        guard = window.findChild(QObject, "samri guard")
+        assert not guard.eventFilter(window, QCloseEvent())
+        assert asked == [], "a script that closes it would wait for an answer for ever"
         for answer in (buttons.Cancel, buttons.Save):  # its grid is not known: it cannot be saved
             answers.append(answer)
-            assert not window.close()
+            assert not in_a_loop(window.close)
             assert window.isVisible()
             assert not annotation.closed
         dock.destroyOnClose()  # the labels are in no file all the same
         until(lambda: annotation.closed, "the session to end")
         answers.append(buttons.Cancel)
-        assert not window.close()
+        assert not in_a_loop(window.close)
         answers.append(buttons.Discard)
-        assert window.close()
+        assert in_a_loop(window.close)
         assert len(asked) == 4
         assert all("'image labels'" in text for text in asked)
         assert annotation.journal.path.exists()

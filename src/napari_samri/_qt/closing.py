@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from napari.utils.notifications import show_error
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QEvent, QObject, QThread
 from qtpy.QtWidgets import QFileDialog, QMainWindow, QMessageBox, QWidget
 
 from napari_samri._napari.unsaved import unsaved_labels
@@ -86,7 +86,13 @@ def _saved(parent: QWidget, unsaved: Unsaved) -> bool:
 
 
 def _can_stay(window: Any) -> bool:
-    """Tell whether a window is whole: a script that closes a viewer takes it apart first."""
+    """Tell whether somebody may be asked: the window is whole, and its event loop runs.
+
+    A script that closes a viewer takes it apart first, or does so while no loop runs; then nobody
+    is there to answer, and a question would hold the script for ever.
+    """
+    if not QThread.currentThread().loopLevel():
+        return False
     middle = window.centralWidget()
     if middle is None or not window.isVisible():
         return False
