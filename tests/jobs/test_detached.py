@@ -19,13 +19,16 @@ from napari_samri.jobs.detached import Job, Reporter, list_jobs, reporting, star
 from napari_samri.jobs.events import (
     Failed,
     Finished,
+    Measured,
     Noted,
     Progressed,
     Started,
     Stopped,
     event_to_line,
+    line_to_event,
 )
 from napari_samri.jobs.folders import jobs_dir
+from napari_samri.jobs.job_folder import process_of
 from tests.jobs.worker import STEPS, work
 
 if TYPE_CHECKING:
@@ -306,6 +309,84 @@ def test_damaged_folders_are_passed_over() -> None:
             (root / name / "job.json").write_text(content)
     (root / "a file").touch()
     assert list_jobs() == []
+
+
+SOUND = {"version": 1, "title": "t", "arguments": [], "started": 1.0, "details": {}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        json.dumps(SOUND).replace("1.0", "1" + "0" * 400),
+        json.dumps(SOUND | {"started": "now"}),
+        json.dumps(SOUND | {"started": float("nan")}),
+        json.dumps(SOUND | {"started": float("inf")}),
+        json.dumps(SOUND | {"arguments": [1]}),
+        json.dumps(SOUND | {"arguments": "embed"}),
+        json.dumps(SOUND | {"title": None}),
+        json.dumps(SOUND | {"details": [["a", 1]]}),
+        json.dumps(SOUND | {"version": True}),
+        json.dumps(SOUND).replace("{}", '{"a":' * 10_000 + "1" + "}" * 10_000),
+        "\ud800",
+    ],
+    ids=range(11),
+)
+def test_a_damaged_job_takes_no_other_along(content: str, caplog: pytest.LogCaptureFixture) -> None:
+    _ended_job(jobs_dir() / "sound")
+    odd = _ended_job(jobs_dir() / "odd").folder
+    (odd / "job.json").write_bytes(content.encode("utf-8", "surrogatepass"))
+    for _ in range(2):
+        assert [job.folder.name for job in list_jobs()] == ["sound"]
+    (told,) = caplog.messages
+    assert str(odd) in told
+    assert len(told) < 600
+
+
+@pytest.mark.parametrize("number", ["-1", "0", "1", "1" * 30, "99999999999", "x", "[]", "1.5", ""])
+def test_a_damaged_number_of_a_process_is_nobodys(tmp_path: Path, number: str) -> None:
+    job = _ended_job(tmp_path / "job")
+    with reporting(job.folder):
+        assert process_of(job.folder) == os.getpid()
+        (job.folder / "pid").write_text(number)
+        assert process_of(job.folder) is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{}",
+        "[1]",
+        "null",
+        '{"event": "noted"}',
+        '{"event": "noted", "text": 3}',
+        '{"event": ["noted"], "text": "a"}',
+        '{"event": "later", "text": "a"}',
+        '{"event": "progressed", "done": "1", "total": 2}',
+        '{"event": "progressed", "done": 1e999, "total": 2}',
+        '{"event": "started", "what": "a", "total": -1}',
+        '{"event": "measured", "at": NaN, "values": {}}',
+        '{"event": "measured", "at": 1, "values": {"dice": "good"}}',
+        '{"event": "finished", "text": "a", "details": []}',
+        '{"event": "noted", "text": ' + "[" * 10_000 + "]" * 10_000 + "}",
+        '{"event": "started", "what": "a", "total": ' + "1" * 5000 + "}",
+    ],
+    ids=range(15),
+)
+def test_a_damaged_line_takes_no_event_along(tmp_path: Path, line: str) -> None:
+    with pytest.raises(StoreError, match="a line of a job's events"):
+        line_to_event(line)
+    job = _ended_job(tmp_path / "job")
+    sound = [Noted(text="before"), Finished(text="done", details={"rows": 3})]
+    first, last = map(event_to_line, sound)
+    (job.folder / "events.jsonl").write_text(f"{first}{line}\n{last}")
+    assert [event for event in job.events() if event is not None] == sound
+
+
+def test_what_diverged_is_told_without_a_number() -> None:
+    odd = Measured(at=1, values={"loss": float("nan"), "dice": 0.5})
+    assert line_to_event(event_to_line(odd)) == Measured(at=1, values={"dice": 0.5})
+    odd = Progressed(done=1, total=2, seconds_left=float("inf"))
+    assert line_to_event(event_to_line(odd)) == Progressed(done=1, total=2)
 
 
 def test_old_jobs_go_and_new_ones_come_first() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from napari_samri.jobs.events import Measured
@@ -27,6 +28,48 @@ def test_each_epoch_is_read_once(tmp_path: Path) -> None:
     for epoch in (3, 4):
         add_point(tmp_path, Measured(at=epoch, values={"loss": 0.2}))
     assert [point["epoch"] for point in read_curves(tmp_path)] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"epoch": "x", "loss": 1}',
+        b'{"epoch": null}',
+        b'{"epoch": 1e999}',
+        b'{"epoch": NaN, "loss": 1}',
+        b'{"epoch": true}',
+        b'{"epoch": 1' + b"0" * 5000 + b"}",
+        b'{"epoch": {}}',
+        b'{"epoch": 4, "loss": "low"}',
+        b'{"epoch": 4, "loss": []}',
+        b'{"loss": 1}',
+        b"[4]",
+        b"[" * 10_000 + b"]" * 10_000,
+        b"\xff\xfe",
+        b'{"epoch": 4, "x": "' + b"a" * 100_000 + b'"}',
+    ],
+    ids=range(14),
+)
+def test_a_damaged_line_takes_no_epoch_along(
+    tmp_path: Path, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    for epoch in (1, 2):
+        add_point(tmp_path, Measured(at=epoch, values={"loss": 0.2}))
+    with (tmp_path / "curves.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    add_point(tmp_path, Measured(at=3, values={"loss": 0.1}))
+    expected = [{"epoch": epoch, "loss": loss} for epoch, loss in ((1, 0.2), (2, 0.2), (3, 0.1))]
+    assert read_curves(tmp_path) == expected
+    assert read_curves(tmp_path) == expected
+    (told,) = caplog.messages
+    assert "line 3" in told
+    assert len(told) < 600
+    save_picture(tmp_path)
+
+
+def test_curves_that_are_no_file_are_none(tmp_path: Path) -> None:
+    (tmp_path / "curves.jsonl").mkdir()
+    assert read_curves(tmp_path) == []
 
 
 def test_the_picture_shows_the_curves(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The child's side is `reporting`, which a verb of the command line enters if it g
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import signal
@@ -14,11 +15,13 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_samri.atomic import replacing
-from napari_samri.errors import StoreError
+from napari_samri.codec import any_object, list_of, number, read_each, read_json, record, text
+from napari_samri.errors import MissingFileError, StoreError
 from napari_samri.jobs.child import CHILD_NICENESS, SETTINGS
 from napari_samri.jobs.events import Failed, Stopped, is_last, never
 from napari_samri.jobs.folders import jobs_dir
@@ -40,7 +43,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from napari_samri.codec import Reader
     from napari_samri.jobs.events import Cancel, Event
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Job", "Reporter", "Watch", "list_jobs", "new_job_folder", "reporting", "start_job"]
 
@@ -51,6 +57,11 @@ POLL_SECONDS = 0.1
 _STARTING_SECONDS = 60.0
 _KEEP_SECONDS = 7 * 24 * 3600.0
 _ENDED = "Stopped, by ending its process. What it had saved is kept, and can be gone on from."
+_JOB: Reader[dict[str, Any]] = record(
+    dict,
+    {"title": text(), "arguments": list_of(text()), "started": number(0), "details": any_object},
+    marks={"version": VERSION},
+)
 # Of this process: it has to hear of their end, or they stay behind as zombies.
 _own: dict[Path, subprocess.Popen[bytes]] = {}
 
@@ -232,20 +243,33 @@ def new_job_folder() -> Path:
 
 
 def list_jobs() -> list[Job]:
-    """Return all jobs, newest first; those that ended days ago are deleted on the way."""
+    """Return all jobs, newest first; those that ended days ago are deleted on the way.
+
+    Damaged ones are passed over, and told of in the log.
+    """
     try:
         folders = [path for path in jobs_dir().iterdir() if path.is_dir()]
     except OSError:
         return []
-    jobs = []
-    for folder in folders:
-        job = _read(folder)
-        old = time.time() - last_change(folder) > _KEEP_SECONDS
-        if old and not (job or Job(folder, folder.name)).running:
-            shutil.rmtree(folder, ignore_errors=True)
-        elif job is not None:
-            jobs.append(job)
-    return sorted(jobs, key=lambda job: job.started, reverse=True)
+    found = read_each(filter(_is_kept, folders), _read)
+    for damaged in found.bad:
+        _tell_once(damaged.reason)
+    return sorted(found.good, key=lambda job: job.started, reverse=True)
+
+
+def _is_kept(folder: Path) -> bool:
+    """Tell whether a job is worth listing still; else its folder is deleted."""
+    old = time.time() - last_change(folder) > _KEEP_SECONDS
+    if not old or Job(folder, folder.name).running:
+        return True
+    shutil.rmtree(folder, ignore_errors=True)
+    return False
+
+
+@lru_cache(maxsize=1000)
+def _tell_once(reason: str) -> None:
+    """Log that a job is passed over: widgets list the jobs again and again."""
+    logger.warning("a job is passed over: %s", reason)
 
 
 def _spawn(command: Sequence[str], log: Any) -> subprocess.Popen[bytes]:
@@ -285,13 +309,14 @@ def _write(job: Job) -> None:
 
 
 def _read(folder: Path) -> Job | None:
-    """Return the job of a folder, or None if it is damaged or another version's."""
+    """Return the job of a folder; None if it is no job's.
+
+    Raises
+    ------
+    InputError
+        If it is damaged or another version's.
+    """
     try:
-        content = dict(json.loads((folder / JOB).read_bytes()))
-        if content["version"] != VERSION:
-            return None
-        arguments = tuple(map(str, content["arguments"]))
-        started, details = float(content["started"]), dict(content["details"])
-        return Job(folder, str(content["title"]), arguments, started, details)
-    except (OSError, ValueError, LookupError, TypeError):
+        return Job(folder, **read_json(folder / JOB, _JOB))
+    except MissingFileError:
         return None

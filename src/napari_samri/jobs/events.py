@@ -7,10 +7,23 @@ window writes them to a file as JSON lines, and a thread worker relays them to a
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.errors import StoreError
+from napari_samri.codec import (
+    Reader,
+    any_object,
+    integer,
+    map_of,
+    number,
+    one_of,
+    optional,
+    parse_json,
+    record,
+    text,
+)
+from napari_samri.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,10 +95,43 @@ class Failed:
     text: str
 
 
+_LONGEST_LINE = 16 << 20
+
 Event = Started | Progressed | Measured | Noted | Problem | Finished | Stopped | Failed
 _KINDS: dict[str, type[Event]] = {
     kind.__name__.lower(): kind
     for kind in (Started, Progressed, Measured, Noted, Problem, Finished, Stopped, Failed)
+}
+
+
+_COUNT = integer(0)
+_TEXT: Reader[dict[str, Any]] = record(dict, {"text": text()})
+
+
+def _finite_or_none(value: object) -> float | None:
+    """Read a number; NaN and infinity, as which Python writes what diverged, become None."""
+    odd = isinstance(value, float) and not math.isfinite(value)
+    return None if odd else optional(number())(value)
+
+
+def _measurements(value: object) -> dict[str, float]:
+    found = map_of(_finite_or_none)(value)
+    return {name: number for name, number in found.items() if number is not None}
+
+
+_ENTRIES: dict[str, Reader[dict[str, Any]]] = {
+    "started": record(dict, {"what": text(), "total": _COUNT}, {"done": _COUNT}),
+    "progressed": record(
+        dict,
+        {"done": _COUNT, "total": _COUNT},
+        {"seconds_left": _finite_or_none, "what": text()},
+    ),
+    "measured": record(dict, {"at": number(), "values": _measurements}),
+    "noted": _TEXT,
+    "problem": _TEXT,
+    "finished": record(dict, {"text": text()}, {"details": any_object}),
+    "stopped": _TEXT,
+    "failed": _TEXT,
 }
 
 
@@ -106,14 +152,18 @@ def line_to_event(line: str) -> Event:
     Raises
     ------
     StoreError
-        If the line is torn or of another version.
+        If the line is torn, damaged or of another version.
     """
     try:
-        content = dict(json.loads(line))
-        return _KINDS[content.pop("event")](**content)
-    except (ValueError, TypeError, LookupError) as error:
-        message = f"not a line of a job's events: {line[:80]!r} ({error})."
-        raise StoreError(message) from error
+        return parse_json(line, _event, "not a line of a job's events", _LONGEST_LINE)
+    except InputError as error:
+        raise StoreError(str(error)) from error
+
+
+def _event(value: object) -> Event:
+    named: dict[str, str] = record(dict, {"event": one_of(*_KINDS)})(value)
+    kind = named["event"]
+    return _KINDS[kind](**_ENTRIES[kind](value))
 
 
 def never() -> bool:

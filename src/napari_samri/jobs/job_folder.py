@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from napari_samri.errors import StoreError
+from napari_samri.codec import integer, read_json
+from napari_samri.errors import InputError, StoreError
 from napari_samri.jobs.events import line_to_event
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 EVENTS, LOCK, STOP, LOG, JOB = "events.jsonl", "running.lock", "STOP", "log.txt", "job.json"
 PID = "pid"
 _TAIL_BYTES = 2000
+_LARGEST_PID = (1 << 31) - 1
+_PID_BYTES = 32
 
 
 class EventFile:
@@ -74,8 +77,8 @@ def process_of(folder: Path) -> int | None:
     """Return the number of a job's process, or None if it does not live or has not told."""
     if not is_locked(folder):
         return None  # its number may be another's by now
-    with suppress(OSError, ValueError):
-        return int((folder / PID).read_text())
+    with suppress(InputError):  # 0, 1 and what is below stand for others, or for many
+        return read_json(folder / PID, integer(2, _LARGEST_PID), _PID_BYTES)
     return None
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri.errors import StoreError
+from napari_samri.codec import Flaw, convert, integer, list_of, parse_json, row_of, shown, text
+from napari_samri.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ _PREFIX = struct.Struct("<4sIQI")
 _ARRAYS = "arrays"
 _KINDS = frozenset("biuf")
 _PIECE_BYTES = 1 << 24
+_LONGEST_HEAD_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,27 +128,57 @@ def _read_exactly(stream: BinaryIO, count: int) -> bytes:
 
 
 def _decode(head: bytes, body: bytes) -> Message:
+    source = "a message is whole, but not of the layout of this version"
     try:
-        content = dict(json.loads(head))
-        arrays = _arrays(content.pop(_ARRAYS), body)
-    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        message = f"a message is whole, but not of the layout of this version ({error!r})."
-        raise StoreError(message) from error
-    return Message(content, arrays)
+        return parse_json(head, lambda value: _message(value, body), source, _LONGEST_HEAD_BYTES)
+    except InputError as error:
+        raise StoreError(str(error)) from error
 
 
-def _arrays(layout: Any, body: bytes) -> dict[str, Array]:
+def _message(value: object, body: bytes) -> Message:
+    """Read a head's layout of arrays; what else it holds is for those who know what it means."""
+    if not isinstance(value, dict) or _ARRAYS not in value:
+        message = f"is no object with '{_ARRAYS}'"
+        raise Flaw(message)
+    return Message(
+        {name: entry for name, entry in value.items() if name != _ARRAYS},
+        _arrays(_LAYOUT(value[_ARRAYS]), body),
+    )
+
+
+def _arrays(layout: tuple[tuple[str, np.dtype[Any], tuple[int, ...]], ...], body: bytes) -> Any:
+    needed = sum(math.prod(shape) * dtype.itemsize for _, dtype, shape in layout)
+    if needed != len(body):
+        message = f"names arrays of {shown(needed)} bytes; found {len(body)}"
+        raise Flaw(message)
     arrays = {}
     offset = 0
-    for name, text, shape in layout:
-        dtype = np.dtype(text)
-        if dtype.kind not in _KINDS:
-            message = f"an array of {dtype}; expected numbers"
-            raise ValueError(message)
+    for name, dtype, shape in layout:
         count = math.prod(shape)
-        arrays[name] = np.frombuffer(body, dtype, count, offset).reshape(shape)
+        try:
+            arrays[name] = np.frombuffer(body, dtype, count, offset).reshape(shape)
+        except ValueError as error:  # more dimensions than numpy has, or one that is too long
+            message = f"{shown(name)}: no array has this shape ({error})"
+            raise Flaw(message) from error
         offset += count * dtype.itemsize
     return arrays
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    try:
+        return np.dtype(name)
+    except TypeError as error:
+        message = f"no type of numbers ({error})"
+        raise ValueError(message) from error
+
+
+_LAYOUT = list_of(
+    row_of(
+        text(),
+        convert(text(pattern=r"[<>|=][biuf][0-9]{1,2}", what="a type of numbers"), _dtype),
+        list_of(integer(0), at_most=64),
+    )
+)
 
 
 def _plain(value: Any) -> Any:

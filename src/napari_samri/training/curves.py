@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+from functools import lru_cache
 from os import SEEK_END
 from typing import IO, TYPE_CHECKING, Any
 
-from napari_samri.errors import StoreError
+from napari_samri.codec import map_of, number, parse_json, read_bytes, read_each
+from napari_samri.errors import InputError, SamriError, StoreError
 from napari_samri.io.atomic import replacing
 
 if TYPE_CHECKING:
@@ -18,9 +21,12 @@ if TYPE_CHECKING:
 
     from napari_samri.jobs.events import Measured
 
+logger = logging.getLogger(__name__)
+
 CURVES = "curves.jsonl"
 PICTURE = "curves.png"
 LOSS = "loss"
+_LONGEST_LINE_BYTES = 1 << 16
 _WIDTH, _HEIGHT = 8.0, 3.2  # inches
 
 
@@ -53,20 +59,41 @@ def _is_torn(file: IO[bytes]) -> bool:
 def read_curves(out: Path) -> list[dict[str, float]]:
     """Return the epochs of a run, each once: the last line that tells of it counts.
 
-    A run that was killed may have told of an epoch twice, or have left half a line.
+    A run that was killed may have told of an epoch twice, or have left half a line. Damaged lines
+    are passed over, and told of in the log.
     """
+    path = out / CURVES
     try:
-        lines = (out / CURVES).read_text(encoding="utf-8").splitlines()
-    except OSError:
+        lines = read_bytes(path).split(b"\n")
+    except SamriError as error:
+        if path.exists():
+            _tell_once(str(error))
         return []
-    points: dict[float, dict[str, float]] = {}
-    for line in lines:
-        try:
-            point = json.loads(line)
-            points[point["epoch"]] = point
-        except (ValueError, TypeError, LookupError):
-            continue
+    if not lines[-1].endswith(b"}"):  # nothing, or half a line
+        lines.pop()
+    found = read_each(enumerate(lines, 1), lambda line: _point(path, *line))
+    for damaged in found.bad:
+        _tell_once(damaged.reason)
+    points = {point["epoch"]: point for point in found.good}
     return [points[epoch] for epoch in sorted(points)]
+
+
+def _point(path: Path, at: int, line: bytes) -> dict[str, float] | None:
+    """Return the epoch of a line, None of an empty one."""
+    if not line.strip():
+        return None
+    source = f"{path}: line {at}"
+    point = parse_json(line, map_of(number()), source, _LONGEST_LINE_BYTES)
+    if "epoch" not in point:
+        message = f"{source}: has no 'epoch'; expected one."
+        raise InputError(message)
+    return point
+
+
+@lru_cache(maxsize=1000)
+def _tell_once(reason: str) -> None:
+    """Log what is passed over: widgets read the curves again and again."""
+    logger.warning("left out of the curves: %s", reason)
 
 
 def draw_curves(
