@@ -124,15 +124,46 @@ def changed(path, value):
         (["rules", "extra"], 1),
         (["rules", "min_pixels"], "ten"),
         (["left_out"], []),
+        (["left_out"], {"a": -1}),
+        (["studies", 0, "axis"], float("inf")),
+        (["studies", 0, "axis"], True),
+        (["studies", 0, "axis"], "0"),
+        (["studies", 0, "shape"], [4, 10, 12.0]),
+        (["studies", 0, "shape"], [4, 10, 10**300]),
+        (["studies", 0, "spacing_mm"], [1, 1, 10**400]),
+        (["studies", 0, "spacing_mm"], "111"),
+        (["studies", 0, "channel"], float("inf")),
+        (["studies", 0, "channel"], "0"),
+        (["studies", 0, "classes"], [["1", "a"]]),
+        (["studies", 0, "classes"], [[1]]),
+        (["studies", 0, "classes"], {"1": "a"}),
+        (["studies", 0, "image"], None),
+        (["studies", 0, "patient"], 7),
+        (["studies", 0, "slices", 0, 0], float("nan")),
+        (["studies", 0, "slices", 0, 3], [[3, 30, 1, 2, float("inf"), 7, 2]]),
+        (["studies", 0], "x"),
+        (["datasets", 0, "label_names"], {"x": "liver"}),
+        (["datasets", 0, "label_names"], {"9" * 5000: "liver"}),
+        (["datasets", 0, "zero_shot"], "no"),
+        (["rules", "seed"], float("inf")),
+        (["rules", "train"], float("nan")),
+        (["version"], True),
+        (["problems"], json.loads("[" * 500 + "]" * 500)),
     ],
 )
 def test_damaged(path, value):
-    with pytest.raises(InputError, match=r"m\.json"):
+    with pytest.raises(InputError, match=r"m\.json: .*prepare") as raised:
         manifest_from_json(changed(path, value), "m.json")
+    assert len(str(raised.value)) < 600
+
+
+def test_a_flaw_is_told_with_its_place():
+    with pytest.raises(InputError, match=r"studies\[0\]\.axis is inf; expected a whole number"):
+        manifest_from_json(changed(["studies", 0, "axis"], float("inf")), "m.json")
 
 
 def test_newer_versions_are_refused():
-    with pytest.raises(InputError, match="version 2; expected 'napari-samri-manifest', version 1"):
+    with pytest.raises(InputError, match="has the version 2; expected 1"):
         manifest_from_json(changed(["version"], 2), "m.json")
 
 
@@ -150,8 +181,10 @@ def test_every_cut_is_refused():
 
 
 def test_missing_files_and_folders(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file"):
         read_manifest(tmp_path / "m.json")
+    with pytest.raises(InputError, match="is no file"):
+        read_manifest(tmp_path)
     with pytest.raises(StoreError):
         write_manifest(tmp_path / "no" / "m.json", a_manifest())
 

@@ -17,7 +17,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from napari_samri.errors import ModelError
+from napari_samri.errors import InputError, ModelError
 from napari_samri.sam.checkpoint import read_checkpoint
 from napari_samri.starter.affinity import Affinity
 from napari_samri.starter.architecture import StarterConfig, StarterNetwork, resize_network
@@ -51,6 +51,41 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert back.config == TINY
     for name, value in network.state_dict().items():
         torch.testing.assert_close(back.state_dict()[name], value.half().float())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image_size": 1e999}, "image_size is inf"),
+        ({"image_size": 100}, "multiples"),
+        ({"image_size": 1 << 20}, "image_size"),
+        ({"widths": [8, 8, 8]}, "widths is a list of 3"),
+        ({"widths": [8, 8, 8, 0]}, "widths[3] is 0"),
+        ({"widths": 8}, "widths is 8"),
+        ({"depths": [1, 1, 1, 10**9]}, "depths[3]"),
+        ({"embedding_channels": 17}, "multiples"),
+        ({"heads": 0}, "heads is 0"),
+        ({"heads": "4"}, "heads is '4'"),
+        ({"later": 1}, "'later'"),
+    ],
+    ids=str,
+)
+def test_what_is_no_architecture_is_refused(changes: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match="architecture") as raised:
+        StarterConfig.from_json(json.dumps(json.loads(TINY.to_json()) | changes))
+    assert words in str(raised.value)
+
+
+@pytest.mark.parametrize("config", ["", "[]", "[" * 10_000 + "]" * 10_000, "{" * 10_000])
+def test_a_file_without_an_architecture_is_refused(tmp_path: Path, config: str) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "b.safetensors"
+    header = {"format": "napari-samri-starter", "version": "1", "config": config}
+    save_file(load_file(WEIGHTS), path, metadata=header)
+    with pytest.raises(ModelError, match="describes no architecture") as raised:
+        build_starter(read_checkpoint(path))
+    assert len(str(raised.value)) < 600
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:

@@ -283,3 +283,13 @@ def test_a_damaged_decoder_is_not_added(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="digest"):
         add_tuned(path)
     assert not list(models_dir().rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"a\0b", b"x" * 5000, b"x" * 100_000])
+def test_a_damaged_hint_of_a_base_leads_nowhere(tmp_path: Path, content: bytes) -> None:
+    hint = models_dir() / "bases" / f"{'2' * 64}.txt"
+    hint.parent.mkdir(parents=True)
+    hint.write_bytes(content)
+    decoder = tmp_path / "x.safetensors"
+    assert find_base(Base(name="x.pth", sha256="2" * 64), decoder) is None
+    assert find_base(Base(name="x" * 900, sha256="2" * 64), decoder) is None

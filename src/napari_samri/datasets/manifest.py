@@ -11,10 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_samri.codec import (
+    convert,
+    flag,
+    integer,
+    list_of,
+    map_of,
+    number,
+    optional,
+    parse_json,
+    read_bytes,
+    record,
+    row_of,
+    text,
+)
 from napari_samri.datasets.checks import check_manifest
 from napari_samri.datasets.rules import Rules
 from napari_samri.datasets.spelling import real_path
-from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +36,9 @@ if TYPE_CHECKING:
 
 FORMAT = "napari-samri-manifest"
 VERSION = 1
+# Some 100 bytes a slice: room for millions.
+_LIMIT_BYTES = 1 << 30
+_HINT = "Make it anew with 'napari-samri prepare'."
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +218,7 @@ def read_manifest(path: Path) -> Manifest:
         If it is missing, no manifest, of a newer version, damaged, or names paths that leave
         their data set's root.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        message = f"{path}: cannot be read ({error.strerror}); expected a manifest."
-        raise InputError(message) from error
+    content = read_bytes(path, _LIMIT_BYTES, pipes=True)
     return manifest_from_json(content, str(path))
 
 
@@ -232,33 +244,7 @@ def manifest_from_json(content: bytes, source: str) -> Manifest:
     InputError
         As `read_manifest`.
     """
-    try:
-        found = dict(json.loads(content))
-    except (ValueError, TypeError, RecursionError) as error:
-        message = f"{source}: not a manifest ({error}); make one with 'napari-samri prepare'."
-        raise InputError(message) from error
-    if found.get("format") != FORMAT or found.get("version") != VERSION:
-        message = (
-            f"{source}: its format is {found.get('format')!r}, version "
-            f"{found.get('version')!r}; expected {FORMAT!r}, version {VERSION}. Make one with "
-            "'napari-samri prepare'."
-        )
-        raise InputError(message)
-    try:
-        manifest = Manifest(
-            datasets=tuple(_dataset_from_dict(item) for item in found["datasets"]),
-            studies=tuple(_study_from_dict(item) for item in found["studies"]),
-            rules=Rules(**found["rules"]),
-            left_out={str(name): int(n) for name, n in found["left_out"].items()},
-            problems=tuple(map(str, found["problems"])),
-        )
-        check_manifest(manifest)
-    except InputError:
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        message = f"{source}: a damaged manifest ({error}); make it anew."
-        raise InputError(message) from error
-    return manifest
+    return parse_json(content, _MANIFEST, source, _LIMIT_BYTES, hint=_HINT)
 
 
 def root_of(dataset: DataSet, manifest_path: Path) -> Path:
@@ -279,16 +265,6 @@ def _dataset_to_dict(dataset: DataSet) -> dict[str, Any]:
         "label_names": {str(label): name for label, name in sorted(dataset.label_names.items())},
         "zero_shot": dataset.zero_shot,
     }
-
-
-def _dataset_from_dict(item: Mapping[str, Any]) -> DataSet:
-    return DataSet(
-        name=str(item["name"]),
-        root=str(item["root"]),
-        layout=str(item["layout"]),
-        label_names={int(label): str(name) for label, name in item["label_names"].items()},
-        zero_shot=bool(item["zero_shot"]),
-    )
 
 
 def _study_to_dict(study: Study) -> dict[str, Any]:
@@ -316,34 +292,72 @@ def _study_to_dict(study: Study) -> dict[str, Any]:
     }
 
 
-def _study_from_dict(item: Mapping[str, Any]) -> Study:
-    slices, rows, columns = map(int, item["shape"])
-    between, down, across = map(float, item["spacing_mm"])
-    return Study(
-        dataset=str(item["dataset"]),
-        patient=str(item["patient"]),
-        split=str(item["split"]),
-        image=str(item["image"]),
-        labels=str(item["labels"]),
-        axis=int(item["axis"]),
-        shape=(slices, rows, columns),
-        spacing_mm=(between, down, across),
-        slices=tuple(_slice_from_list(entry) for entry in item["slices"]),
-        channel=None if item.get("channel") is None else int(item["channel"]),
-        classes=tuple((int(label), str(path)) for label, path in item.get("classes", ())),
-    )
+def _checked(**entries: Any) -> Manifest:
+    manifest = Manifest(**entries)
+    check_manifest(manifest)
+    return manifest
 
 
-def _slice_from_list(entry: list[Any]) -> SliceEntry:
-    index, image_hash, labels_hash, regions = entry
-    return SliceEntry(
-        index=int(index),
-        image_hash=str(image_hash),
-        labels_hash=str(labels_hash),
-        regions=tuple(_region_from_list(region) for region in regions),
-    )
-
-
-def _region_from_list(region: list[Any]) -> Region:
-    label, pixels, x0, y0, x1, y1, components = map(int, region)
+def _region(numbers: tuple[int, ...]) -> Region:
+    label, pixels, x0, y0, x1, y1, components = numbers
     return Region(label, pixels, (x0, y0, x1, y1), components)
+
+
+def _slice(values: tuple[Any, ...]) -> SliceEntry:
+    return SliceEntry(*values)
+
+
+_NAME = text()
+_COUNT = integer(0)
+_LABEL = convert(text(20, r"[0-9]+", "a label, in digits"), int)
+_REGIONS = list_of(convert(row_of(*[integer()] * 7), _region))
+_SLICE = convert(row_of(integer(), _NAME, _NAME, _REGIONS), _slice)
+_RULES = {
+    "min_pixels": integer(),
+    "min_share": number(),
+    "axis": optional(integer()),
+    "train": number(),
+    "validation": number(),
+    "test": number(),
+    "seed": integer(-(1 << 64), 1 << 64),
+    "own_patients": flag,
+}
+_DATASET = record(
+    DataSet,
+    {
+        "name": _NAME,
+        "root": _NAME,
+        "layout": _NAME,
+        "label_names": map_of(_NAME, _LABEL),
+        "zero_shot": flag,
+    },
+)
+_STUDY = record(
+    Study,
+    {
+        "dataset": _NAME,
+        "patient": _NAME,
+        "split": _NAME,
+        "image": _NAME,
+        "labels": _NAME,
+        "axis": integer(),
+        "shape": row_of(*[integer()] * 3),
+        "spacing_mm": row_of(*[number()] * 3),
+        "slices": list_of(_SLICE),
+    },
+    {
+        "channel": optional(integer()),
+        "classes": list_of(row_of(integer(), _NAME)),
+    },
+)
+_MANIFEST = record(
+    _checked,
+    {
+        "datasets": list_of(_DATASET),
+        "studies": list_of(_STUDY),
+        "rules": record(Rules, {}, _RULES, unknown="refuse"),
+        "left_out": map_of(_COUNT),
+        "problems": list_of(_NAME),
+    },
+    marks={"format": FORMAT, "version": VERSION},
+)

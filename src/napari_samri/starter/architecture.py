@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
@@ -17,10 +17,16 @@ from segment_anything.modeling.common import LayerNorm2d
 from torch import nn
 from torch.nn import functional as F
 
+from napari_samri.codec import integer, list_of, parse_json, record
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 STRIDE = 4
+# Bounds of what a file may ask for, before its tensors are looked at: 1 GB of weights at most.
+_STAGES = (4, 4)
+_COARSEST, _LARGEST_IMAGE = 32, 4096
+_WIDEST, _DEEPEST = 768, 16
 # Of uint8 slices, for normalising; the padding around a slice is 0 afterwards, as in SAM.
 PIXEL_MEAN, PIXEL_STD = 75.0, 60.0
 
@@ -59,11 +65,36 @@ class StarterConfig:
 
     @classmethod
     def from_json(cls, text: str) -> StarterConfig:
-        """Read what `to_json` wrote."""
-        values = json.loads(text)
-        for name in ("widths", "depths"):
-            values[name] = tuple(values[name])
-        return cls(**values)
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        InputError
+            If it is damaged, or no network has these numbers.
+        """
+        sizes = {
+            "image_size": integer(_COARSEST, _LARGEST_IMAGE),
+            "widths": list_of(integer(1, _WIDEST), *_STAGES),
+            "depths": list_of(integer(0, _DEEPEST), *_STAGES),
+            "embedding_channels": integer(1, _WIDEST),
+            "mlp_width": integer(1, 4 * _WIDEST),
+            "heads": integer(1, _WIDEST),
+        }
+        schema = record(cls._possible, {}, sizes, unknown="refuse")
+        return parse_json(text, schema, "the architecture")
+
+    @classmethod
+    def _possible(cls, **values: Any) -> StarterConfig:
+        found = cls(**values)
+        # The decoder's attention works on half of the channels, and the positions are in pairs.
+        if found.embedding_channels % (2 * found.heads) or found.image_size % _COARSEST:
+            message = (
+                f"{found.embedding_channels} channels for {found.heads} heads and an input of "
+                f"{found.image_size} pixels; expected multiples of twice the heads and of "
+                f"{_COARSEST}"
+            )
+            raise ValueError(message)
+        return found
 
 
 class ConvNextBlock(nn.Module):

@@ -10,7 +10,7 @@ from safetensors.torch import save
 
 from napari_samri.atomic import replacing
 from napari_samri.codec import with_digest
-from napari_samri.errors import ModelError
+from napari_samri.errors import InputError, ModelError
 from napari_samri.sam.vit import fill
 from napari_samri.starter.architecture import StarterConfig, StarterNetwork
 
@@ -88,9 +88,9 @@ def _config(checkpoint: Checkpoint) -> StarterConfig:
     text = checkpoint.header.get("config", "")
     try:
         return StarterConfig.from_json(text)
-    except (KeyError, TypeError, ValueError) as error:
+    except InputError as error:
         message = (
             f"{checkpoint.path}: its header describes no architecture that this version knows "
-            f"({text[:80]!r}). Expected a file made by napari_samri.starter.train."
+            f"({error}). Expected a file made by napari_samri.starter.train."
         )
         raise ModelError(message) from error

@@ -11,11 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from napari_samri.atomic import make_folder, replacing
-from napari_samri.errors import StoreError
+from napari_samri.codec import read_bytes
+from napari_samri.errors import InputError, StoreError
 from napari_samri.zoo.card import Base
 from napari_samri.zoo.download import models_dir
 
 _FOLDER = "bases"
+_HINT_BYTES = 1 << 16
 
 
 def base_of_file(path: Path) -> Base:
@@ -59,9 +61,16 @@ def find_base(base: Base, decoder: Path) -> Path | None:
         None if there is no such file.
     """
     places = [decoder.parent / base.name, models_dir() / base.name]
-    with suppress(OSError, UnicodeDecodeError):
-        places.append(Path(_hint(base.sha256 or "").read_text(encoding="utf-8")))
-    return next((place for place in places if place.is_file()), None)
+    with suppress(InputError, UnicodeDecodeError):
+        hint = read_bytes(_hint(base.sha256 or ""), _HINT_BYTES)
+        places.append(Path(hint.decode("utf-8")))
+    return next(filter(_is_file, places), None)
+
+
+def _is_file(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # a name that is too long, or that no file can have
+        return path.is_file()
+    return False
 
 
 def _hint(sha256: str) -> Path:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.atomic import replacing
-from napari_samri.errors import DownloadError, ModelError, StoreError
+from napari_samri.codec import read_bytes, shown
+from napari_samri.errors import DownloadError, InputError, ModelError, StoreError
 from napari_samri.places import user_folder
 from napari_samri.zoo.files import check_file
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 MODELS_VARIABLE = "NAPARI_SAMRI_MODELS"
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_SECONDS = 30
+_PIN_BYTES = 1000
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 
 
 def models_dir() -> Path:
@@ -121,10 +125,10 @@ def _check_existing(path: Path, download: Download) -> None:
     import pooch
 
     pin = path.with_name(f"{path.name}.sha256")
-    if download.digest is None and not pin.is_file():
+    if download.digest is None and not pin.exists():
         _write_pin(pin, pooch.file_hash(str(path)))
         return
-    algorithm, expected = (download.digest or f"sha256:{pin.read_text().strip()}").split(":")
+    algorithm, expected = (download.digest or f"sha256:{_read_pin(pin)}").split(":")
     found = pooch.file_hash(str(path), alg=algorithm)
     if found != expected.lower():
         origin = "the published file" if download.digest else f"the file first used ({pin.name})"
@@ -134,6 +138,22 @@ def _check_existing(path: Path, download: Download) -> None:
             "it away to download it again, or pass its path to use it all the same."
         )
         raise DownloadError(message)
+
+
+def _read_pin(pin: Path) -> str:
+    """Return the digest that a file had when it was first used, as hexadecimal digits."""
+    try:
+        found = read_bytes(pin, _PIN_BYTES).decode("ascii", "backslashreplace").strip()
+    except InputError as error:
+        raise DownloadError(str(error)) from error
+    if not _DIGEST.fullmatch(found):
+        message = (
+            f"{pin}: remembers the digest of the file beside it, but is damaged: it holds "
+            f"{shown(found)}; expected 64 hexadecimal digits. If you trust the file, delete this "
+            "one, and the digest is noted anew."
+        )
+        raise DownloadError(message)
+    return found
 
 
 def _write_pin(pin: Path, digest: str) -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from napari_samri.datasets.layouts.nnunet import NnUNetLayout
+from napari_samri.datasets.layouts.nnunet import NnUNetLayout, label_names
 from tests.datasets.making import names, touch
 
 LAYOUT = NnUNetLayout()
@@ -70,7 +70,25 @@ def test_label_names(tmp_path, labels):
     assert not findings.problems
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"labels": [1]}', "\xff", "[" * 100_000])
+def test_what_is_no_label_has_no_name(tmp_path):
+    labels = {"9" * 5000: "a", "65536": "b", "x": 65536, "y": True, "z": -1, "": [], "3": "c"}
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": labels, "other": float("nan")}))
+    assert label_names(tmp_path / "dataset.json") == {3: "c"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[1]",
+        '{"labels": [1]}',
+        '{"labels": {"liver": 1e999}}',
+        '{"labels": {"liver": 1' + "0" * 5000 + "}}",
+        '{"labels": null}',
+        "\xff",
+        "[" * 100_000,
+    ],
+)
 def test_a_damaged_dataset_json_costs_the_names_only(tmp_path, content):
     touch(tmp_path, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
     (tmp_path / "dataset.json").write_bytes(content.encode("latin1"))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_samri.codec import any_object, read_json, record
+from napari_samri.datasets.checks import MAX_LABEL
 from napari_samri.datasets.layouts.base import Case, Findings
 from napari_samri.datasets.layouts.files import images_below, stem
 from napari_samri.datasets.layouts.folders import CHANNEL
 from napari_samri.datasets.layouts.matching import by_key, match
+from napari_samri.errors import InputError, MissingFileError
 
 if TYPE_CHECKING:
     from collections.abc import Container
     from pathlib import Path
 
-_MAX_NAMES_BYTES = 64 << 20
+    from napari_samri.codec import Reader
+
+# Of all that it holds, the names alone are looked at.
+_NAMES: Reader[dict[str, Any]] = record(dict, {}, {"labels": any_object})
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class NnUNetLayout:
             tests = len(images_below(path / "imagesTs"))
         try:
             names = label_names(path / "dataset.json")
-        except ValueError as error:
+        except InputError as error:
             names = {}
             problems.append(f"dataset.json: cannot be used ({error}), so the labels have no names.")
         return Findings(
@@ -73,25 +78,21 @@ def label_names(path: Path) -> dict[int, str]:
 
     Raises
     ------
-    ValueError
+    InputError
         If it is damaged.
     """
     try:
-        with path.open("rb") as file:
-            found: Any = json.loads(file.read(_MAX_NAMES_BYTES))
-        items = found.get("labels", {}).items()
-    except FileNotFoundError:
+        labels: dict[str, Any] = read_json(path, _NAMES).get("labels", {})
+    except MissingFileError:
         return {}
-    except (OSError, AttributeError, RecursionError) as error:
-        raise ValueError(str(error)) from error
-    pairs = (_label_and_name(key, value) for key, value in items)
-    return {label: name for label, name in pairs if label > 0}
+    pairs = (_label_and_name(key, value) for key, value in labels.items())
+    return {label: name for label, name in pairs if 0 < label <= MAX_LABEL}
 
 
 def _label_and_name(key: str, value: object) -> tuple[int, str]:
     """Return a label and its name, whichever way round; label 0 if it is none of both."""
-    if isinstance(value, int):
+    if type(value) is int:
         return value, key
-    if isinstance(value, str) and key.isdecimal():
+    if isinstance(value, str) and key.isdecimal() and len(key) <= len(str(MAX_LABEL)):
         return int(key), value
     return 0, ""
