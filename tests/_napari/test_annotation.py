@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import signal
 import sys
@@ -21,7 +22,7 @@ from napari_samri._napari.layers import layer_options
 from napari_samri.errors import InputError, SamriError, StoreError
 from napari_samri.geometry import Plane
 from napari_samri.io import load_volume
-from napari_samri.io.sidecar import read_sidecar
+from napari_samri.io.sidecar import sidecar_path
 from napari_samri.prompts import Box, Point
 from napari_samri.segment.protocol import Answered, Load, Loaded, Predict
 from napari_samri.session.journal import journals_dir
@@ -110,7 +111,8 @@ def test_a_script(desk: Desk, tmp_path: Path) -> None:
     saved = load_volume(path)
     np.testing.assert_array_equal(saved.array, desk.session.labels)
     np.testing.assert_array_equal(nib.load(path).affine, nib.load(desk.volume.grid.path).affine)
-    assert read_sidecar(path)["commits"][0]["plane"]["index"] == 2  # type: ignore[index]
+    record = json.loads(sidecar_path(path).read_text())
+    assert record["commits"][0]["plane"]["index"] == 2
 
 
 def test_coordinates_of_scripts_are_those_of_the_layers(desk: Desk) -> None:
@@ -154,8 +156,7 @@ def test_numbers_of_scripts(desk: Desk, tmp_path: Path) -> None:
     desk.answer()
     desk.session.commit()
     annotation.save(tmp_path / "labels.nii.gz")
-    record = read_sidecar(tmp_path / "labels.nii.gz")
-    assert record is not None
+    record = json.loads(sidecar_path(tmp_path / "labels.nii.gz").read_text())
     assert record["active"] == 2
     np.testing.assert_array_equal(
         load_volume(tmp_path / "labels.nii.gz").array, desk.session.labels
