@@ -80,12 +80,26 @@ def test_other_versions_are_refused(version: Any, tmp_path: Path) -> None:
         {"colour": "red"},
         {"quantisation": 4},
         {"reduction": "nearest"},
+        {"embedding_shape": [1 << 12, 1 << 12, 1 << 12]},
+        {"embedding_shape": [3, 4, 0]},
+        {"low_res_size": 1 << 40},
+        {"input_size": "64"},
+        {"encoder": "a\nb"},
+        {"turn": True},
     ],
 )
 def test_damaged_headers_are_refused(values: dict[str, Any], tmp_path: Path) -> None:
     create_bank(tmp_path, HEADER)
     alter(tmp_path, **values)
     with pytest.raises(InputError, match=r"quantisation|reduction|damaged bank"):
+        read_header(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["[" * 5000, "[]", '{"attributes": 3}', "\ud800", "1e999", ""])
+def test_hostile_documents_are_no_banks(content: str, tmp_path: Path) -> None:
+    (tmp_path / "zarr.json").write_bytes(content.encode("utf-8", "surrogatepass"))
+    assert not is_bank(tmp_path)
+    with pytest.raises(InputError, match="not an embedding bank"):
         read_header(tmp_path)
 
 

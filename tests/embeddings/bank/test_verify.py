@@ -13,7 +13,7 @@ from napari_samri.embeddings.bank import Bank, PartPlan, create_bank, create_par
 from napari_samri.embeddings.bank.shard_file import checksum, write_shard
 from napari_samri.embeddings.bank.verify import verify_bank
 from napari_samri.errors import InputError
-from napari_samri.jobs.events import Finished, Problem, Progressed, Started, Stopped
+from napari_samri.jobs.events import Finished, Noted, Problem, Progressed, Started, Stopped
 from tests.embeddings.bank.made_up import HEADER, INT8, digests, fill, make_part, manifest
 
 if TYPE_CHECKING:
@@ -178,3 +178,113 @@ def test_cancel_changes_nothing(part: Part, tmp_path: Path) -> None:
 def test_what_is_no_bank(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not an embedding bank"):
         list(verify_bank(tmp_path))
+
+
+def everything(bank: Path) -> dict[str, Any]:
+    """Return all that can be read."""
+    with Bank(bank) as opened:
+        rows = range(len(opened))
+        stored = [opened.stored(row) for row in rows]
+        return {
+            "rows": opened.rows,
+            "pairs": opened.pairs,
+            "labels": np.stack([opened.labels(row) for row in rows]),
+            "thumb": np.stack([opened.thumb(row) for row in rows]),
+            "values": np.stack([values for values, _ in stored]),
+            "scales": np.stack([scale for _, scale in stored if scale is not None]),
+        }
+
+
+def test_a_flipped_bit_in_any_file_is_seen_or_harmless(tmp_path: Path) -> None:
+    bank = tmp_path / "bank"
+    make_part(bank, INT8, manifest(5), missing=[2])
+    expected = everything(bank)
+    rng = np.random.default_rng(6)
+    files = sorted(path for path in bank.rglob("*") if path.is_file())
+    assert {path.name for path in files} >= {"digests.json", "sealed.json", "plan.json", "c.0.0"}
+    harmless = []
+    for path in files:
+        content = path.read_bytes()
+        changed = bytearray(content)
+        changed[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(changed)
+        try:
+            if not damaged(bank):
+                np.testing.assert_equal(everything(bank), expected, path.name)
+                harmless.append(path)
+        except InputError:
+            assert path == bank / "zarr.json"
+        path.write_bytes(content)
+    assert len(harmless) <= 1, "blanks of the header of the bank at most"
+
+
+def test_a_missing_file_is_damage(part: Part, tmp_path: Path) -> None:
+    """All but the bank's own header, without which it is none."""
+    names = ["sealed.json", "digests.json", "zarr.json", "emb/zarr.json", "pairs/label/c/0"]
+    for name in names:
+        content = (part.path / name).read_bytes()
+        (part.path / name).unlink()
+        assert damaged(tmp_path / "bank", quick=True) == [(None, name.partition("/")[0])], name
+        (part.path / name).write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["sealed.json", "digests.json", "zarr.json", "rows/zarr.json"])
+def test_what_says_that_a_part_is_complete_is_made_anew(
+    name: str, part: Part, tmp_path: Path
+) -> None:
+    before = digests(tmp_path)
+    (part.path / name).unlink()
+    assert len(damaged(tmp_path / "bank", quick=True, drop=True)) == 1
+    assert digests(tmp_path) == before
+
+
+def test_a_part_without_a_plan_is_damage(part: Part, tmp_path: Path) -> None:
+    (part.path / "plan.json").unlink()
+    assert damaged(tmp_path / "bank") == [(None, "plan.json")]
+    with pytest.raises(InputError, match="embed' again"):
+        Bank(tmp_path / "bank")
+
+
+def test_whole_shards_in_each_other_s_place_are_found(tmp_path: Path) -> None:
+    """Each chunk's checksum is right, but the rows are others."""
+    part = make_part(tmp_path / "bank", HEADER, manifest(128))
+    for name in ("labels", "thumb", "emb"):
+        one, two = (part.shard_path(name, shard) for shard in (0, 1))
+        content = one.read_bytes()
+        one.write_bytes(two.read_bytes())
+        two.write_bytes(content)
+    found = damaged(tmp_path / "bank")
+    assert found == [(shard, name) for shard in (0, 1) for name in ("emb", "labels", "thumb")]
+
+
+def test_a_bank_of_before_digests_opens_and_says_so(part: Part, tmp_path: Path) -> None:
+    expected = everything(tmp_path / "bank")
+    (part.path / "digests.json").unlink()
+    mark = {"rows": ROWS, "missing": sorted(MISSING)}
+    (part.path / "sealed.json").write_text(json.dumps(mark, separators=(",", ":")) + "\n")
+    events = list(verify_bank(tmp_path / "bank"))
+    noted = [event.text for event in events if isinstance(event, Noted)]
+    assert noted == [f"{part.path.name}: no digests, so checked by its checksums only"]
+    assert not any(isinstance(event, Problem) for event in events)
+    np.testing.assert_equal(everything(tmp_path / "bank"), expected)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[" * 5000,
+        "[]",
+        '{"missing":[1e3]}',
+        '{"missing":[150]}',
+        '{"missing":[-1]}',
+        '{"missing":[],"rows":149}',
+        '{"missing":[],"other":1}',
+        '{"missing":[],"digests":"' + "0" * 64 + '"}',
+        '{"missing":[],"digests":"' + "0" * 64 + '","sha256":"' + "0" * 64 + '"}\n',
+    ],
+)
+def test_hostile_marks_are_damage(content: str, part: Part, tmp_path: Path) -> None:
+    (part.path / "sealed.json").write_text(content)
+    with pytest.raises(InputError, match="drop what is damaged"):
+        Bank(tmp_path / "bank")
+    assert damaged(tmp_path / "bank", quick=True) == [(None, "sealed.json")]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.embeddings.bank.arrays import PICTURES, SHARD_ROWS, create_arrays
+from napari_samri.embeddings.bank.digests import DIGESTS, file_digests, shard_digests
 from napari_samri.embeddings.bank.open_files import read_scales
 from napari_samri.embeddings.bank.shard_file import ShardFile, present, read_index
 from napari_samri.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -54,20 +55,37 @@ class Damage:
         return f"{self.part}{where}, {self.what}: {self.text}"
 
 
-def shard_damage(part: Part, shard: int, *, quick: bool) -> list[Damage]:
+def shard_damage(
+    part: Part, shard: int, digests: Mapping[str, str], *, quick: bool
+) -> list[Damage]:
     """Return what is wrong with a shard; one that is not yet there is not damaged.
 
     Parameters
     ----------
     part : Part
     shard : int
+    digests : mapping of str to str
+        Of the part's files, as `Part.digests` has them.
     quick : bool
         Look at indices and scales only, not at every chunk.
     """
     if not part.sealed and not part.shard_path("emb", shard).exists():
         return []
-    found = _array_damage(part, shard, quick=quick)
-    return [Damage(part.path.name, name, shard, text) for name, text in found]
+    found = dict(_array_damage(part, shard, quick=quick))
+    if digests and not quick:
+        now = shard_digests(part.path, part.plan, shard)
+        for key in sorted(_differing(digests, now, now)):
+            found.setdefault(key.partition("/")[0], _ALTERED)
+    return [Damage(part.path.name, name, shard, text) for name, text in found.items()]
+
+
+_ALTERED = "not the file that was there when the part was completed"
+
+
+def _differing(
+    digests: Mapping[str, str], now: Mapping[str, str], names: Iterable[str]
+) -> set[str]:
+    return {name for name in names if digests.get(name) != now.get(name)}
 
 
 def _array_damage(part: Part, shard: int, *, quick: bool) -> Iterator[tuple[str, str]]:
@@ -127,9 +145,40 @@ def table_damage(part: Part) -> list[Damage]:
     wrong = list(_misdescribed(part))
     if not _same_table(part.path / "rows", part.plan.row_table()):
         wrong.append("rows")
-    if part.sealed:
-        wrong += _seal_damage(part)
-    return [Damage(part.path.name, name, None, "not what the plan says") for name in wrong]
+    wrong += _seal_damage(part)
+    found = dict.fromkeys(wrong, "not what the plan says")
+    return [Damage(part.path.name, name, None, text) for name, text in found.items()]
+
+
+def digest_damage(part: Part) -> tuple[dict[str, str], list[Damage]]:
+    """Return the digests of a part's files, and which of those beside the shards differ.
+
+    Parts of before digests, and those whose digests are damaged themselves, have none.
+    """
+    try:
+        digests = part.digests()
+    except InputError as error:
+        if part.sealed and _mark_damaged(part):
+            return {}, []  # told of as what it is
+        return {}, [Damage(part.path.name, DIGESTS, None, str(error))]
+    now = file_digests(part.path, part.plan)
+    shards = {key for key in digests if key.rpartition("/")[2].startswith("c.")}
+    names = {*now, *digests} - shards if digests else set()
+    wrong = sorted({_what(name) for name in _differing(digests, now, names)})
+    return digests, [Damage(part.path.name, name, None, _ALTERED) for name in wrong]
+
+
+def _what(name: str) -> str:
+    """Return the array, table or file that a file of a part belongs to."""
+    return name.partition("/")[0]
+
+
+def _mark_damaged(part: Part) -> bool:
+    try:
+        part.mark()
+    except InputError:
+        return True
+    return False
 
 
 def _misdescribed(part: Part) -> Iterator[str]:
@@ -152,6 +201,10 @@ def _misdescribed(part: Part) -> Iterator[str]:
 
 
 def _seal_damage(part: Part) -> list[str]:
+    if not part.sealed:
+        # Both are made when the part is complete, and go before it is reopened.
+        was_sealed = any((part.path / name).exists() for name in (DIGESTS, "pairs"))
+        return ["sealed.json"] if was_sealed else []
     try:
         missing = part.missing_rows()
         if missing != part.absent_rows():

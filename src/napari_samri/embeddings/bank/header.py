@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-import json
+import math
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from napari_samri.atomic import own_folder
+from napari_samri.codec import (
+    Flaw,
+    Reader,
+    any_object,
+    convert,
+    integer,
+    line,
+    one_of,
+    read_json,
+    record,
+    row_of,
+)
 from napari_samri.embeddings.bank.zarr_files import zarr_group
-from napari_samri.errors import InputError, ModelError, StoreError
+from napari_samri.errors import InputError, MissingFileError, ModelError, StoreError
 from napari_samri.geometry.low_res import REDUCTIONS, Reduction
 from napari_samri.geometry.turns import TURNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 FORMAT = "napari-samri-bank"
 # Of banks whose labels keep their area in low resolution; those of version 1 took the majority.
@@ -111,6 +125,47 @@ class BankHeader:
         raise ModelError(message)
 
 
+_LIMIT_BYTES = 1 << 20
+_SIDE = integer(1, 1 << 16)
+# Far more numbers than any encoder gives for a slice, far less than memory.
+_MOST_NUMBERS = 1 << 26
+
+
+def _bounded(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    if math.prod(shape) > _MOST_NUMBERS:
+        message = f"expected at most {_MOST_NUMBERS:,} numbers in all"
+        raise ValueError(message)
+    return shape
+
+
+_FIELDS = {
+    "architecture": line(),
+    "encoder": line(),
+    "family": line(),
+    "preprocessing": line(),
+    "input_size": _SIDE,
+    "low_res_size": integer(1, 1 << 12),
+    "embedding_shape": convert(row_of(_SIDE, _SIDE, _SIDE), _bounded),
+    "quantisation": one_of(*QUANTISATIONS),
+}
+_HEADERS = {
+    _OF_MAJORITY: record(
+        partial(BankHeader, reduction="majority"),
+        _FIELDS,
+        {"turn": integer(0, TURNS - 1)},
+        marks={"format": FORMAT, "version": _OF_MAJORITY},
+        unknown="refuse",
+    ),
+    VERSION: record(
+        BankHeader,
+        _FIELDS,
+        {"reduction": one_of(*REDUCTIONS), "turn": integer(0, TURNS - 1)},
+        marks={"format": FORMAT, "version": VERSION},
+        unknown="refuse",
+    ),
+}
+
+
 def read_header(bank: Path) -> BankHeader:
     """Read a bank's header.
 
@@ -121,21 +176,17 @@ def read_header(bank: Path) -> BankHeader:
     """
     values = _attributes(bank)
     version = values.get("version")
-    if version not in (_OF_MAJORITY, VERSION):
+    if type(version) is not int or version not in _HEADERS:
         message = (
             f"{bank}: a bank of version {version!r}; expected {VERSION} or less. Use the "
             "version of napari-samri that it was made with, or make it anew."
         )
         raise InputError(message)
     try:
-        fields = {k: v for k, v in values.items() if k not in {"format", "version"}}
-        channels, height, width = map(int, fields.pop("embedding_shape"))
-        if version == _OF_MAJORITY:
-            fields["reduction"] = "majority"
-        return BankHeader(embedding_shape=(channels, height, width), **fields)
-    except (LookupError, TypeError, ValueError) as error:
-        message = f"{bank}: a damaged bank: its header is not complete ({error})."
-        raise InputError(message) from error
+        return _HEADERS[version](values)
+    except Flaw as flaw:
+        message = f"{bank}: a damaged bank: its header cannot be used ({flaw}). Make it anew."
+        raise InputError(message) from flaw
 
 
 def is_bank(path: Path) -> bool:
@@ -188,10 +239,30 @@ def _is_free(path: Path) -> bool:
 
 def _attributes(bank: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads((bank / "zarr.json").read_bytes())["attributes"][ATTRIBUTE]
-        if found["format"] == FORMAT:
-            return dict(found)
-    except (OSError, ValueError, LookupError, TypeError):
-        pass
-    message = f"{bank}: not an embedding bank; expected a folder made by 'napari-samri embed'."
+        found: dict[str, Any] = read_json(bank / "zarr.json", _GROUP, _LIMIT_BYTES)
+        attributes: dict[str, Any] = found["attributes"][ATTRIBUTE]
+    except MissingFileError:
+        reason = ""
+    except InputError as error:
+        reason = f" ({error})"
+    else:
+        if attributes.get("format") == FORMAT:
+            return attributes
+        reason = ""
+    message = (
+        f"{bank}: not an embedding bank; expected a folder made by 'napari-samri embed'{reason}."
+    )
     raise InputError(message)
+
+
+_GROUP: Reader[dict[str, Any]] = record(dict, {"attributes": record(dict, {ATTRIBUTE: any_object})})
+
+
+def header_differs(bank: Path, header: BankHeader) -> bool:
+    """Tell whether a bank's description, for zarr, is another one than its header's."""
+    with TemporaryDirectory() as folder:
+        with zarr_group(Path(folder), {ATTRIBUTE: header.as_dict()}):
+            pass
+        paths = (bank / "zarr.json", Path(folder) / "zarr.json")
+        found, expected = (read_json(path, any_object, _LIMIT_BYTES) for path in paths)
+    return found != expected

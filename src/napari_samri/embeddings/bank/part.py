@@ -6,18 +6,28 @@ else is written down about progress, so nothing can disagree with it.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from napari_samri.embeddings.bank.arrays import SHARD_ROWS, shard_key
+from napari_samri.embeddings.bank.digests import (
+    DIGESTS,
+    Mark,
+    digested,
+    digests_text,
+    file_digests,
+    read_digests,
+    read_mark,
+    shard_digests,
+)
 from napari_samri.embeddings.bank.shard_file import present, read_index
 from napari_samri.embeddings.bank.staging import stage_shard
 from napari_samri.embeddings.bank.tables import write_table
 from napari_samri.embeddings.bank.zarr_files import write_flushed
-from napari_samri.errors import InputError, StoreError
+from napari_samri.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -78,7 +88,7 @@ class Part:
         embeddings: Mapping[int, Half],
         pictures: Mapping[int, Mapping[str, Array]],
     ) -> None:
-        """Put a shard into place; who writes it twice writes the same bytes.
+        """Put a shard into place, unless it is there; who writes it twice writes the same bytes.
 
         A part that another process has sealed in the meantime stays as it is.
 
@@ -99,7 +109,10 @@ class Part:
         if self.sealed:
             return
         with self._unless_sealed(), self.staged() as stage:
-            for name, staged in stage_shard(self.plan, shard, embeddings, pictures, stage):
+            files = list(stage_shard(self.plan, shard, embeddings, pictures, stage))
+            if self.is_committed(shard):  # by another process; its digest may be taken by now
+                return
+            for name, staged in files:
                 staged.replace(self.shard_path(name, shard))
 
     def seal(self) -> None:
@@ -114,17 +127,26 @@ class Part:
         """
         if not self.sealed:
             missing = self.absent_rows()
+            files: dict[str, str] = {}
+            for shard in range(self.plan.shards):
+                files |= shard_digests(self.path, self.plan, shard)
             with self._unless_sealed(), self.staged() as stage:
                 self.put_table("pairs", self.plan.pair_table(missing), stage)
-                mark = {"rows": self.plan.rows, "missing": missing}
-                content = json.dumps(mark, separators=(",", ":")) + "\n"
-                write_flushed(stage / SEAL, content.encode())
-                (stage / SEAL).replace(self.path / SEAL)
+                content = digests_text(files | file_digests(self.path, self.plan))
+                self._put(DIGESTS, content, stage)
+                digest = hashlib.sha256(content).hexdigest()
+                mark = {"rows": self.plan.rows, "missing": missing, "digests": digest}
+                self._put(SEAL, digested(mark), stage)
         self._tidy()
+
+    def _put(self, name: str, content: bytes, stage: Path) -> None:
+        write_flushed(stage / name, content)
+        (stage / name).replace(self.path / name)
 
     def reopen(self, shards: Sequence[int]) -> None:
         """Take away damaged shards, and with them the mark that the part is complete."""
-        (self.path / SEAL).unlink(missing_ok=True)
+        for name in (SEAL, DIGESTS):
+            (self.path / name).unlink(missing_ok=True)
         for shard in shards:
             self.shard_path("emb", shard).unlink(missing_ok=True)
         shutil.rmtree(self.path / "pairs", ignore_errors=True)
@@ -137,14 +159,27 @@ class Part:
         InputError
             If the mark that says so is damaged.
         """
-        try:
-            return [int(row) for row in json.loads((self.path / SEAL).read_bytes())["missing"]]
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            message = (
-                f"{self.path / SEAL}: damaged ({error}); verify the bank and drop what is "
-                "damaged, then embed the data set again."
-            )
-            raise InputError(message) from error
+        return list(self.mark().missing)
+
+    def mark(self) -> Mark:
+        """Return what the mark of a sealed part says.
+
+        Raises
+        ------
+        InputError
+            As `missing_rows`.
+        """
+        return read_mark(self.path / SEAL, self.plan)
+
+    def digests(self) -> dict[str, str]:
+        """Return what the part's files were when it was sealed, by name; none of one of before.
+
+        Raises
+        ------
+        InputError
+            If that is damaged, or missing.
+        """
+        return read_digests(self.path, self.mark() if self.sealed else None)
 
     def absent_rows(self) -> list[int]:
         """Return the rows that no shard has.

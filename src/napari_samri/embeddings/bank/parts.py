@@ -37,7 +37,7 @@ def parts_of(bank: Path) -> list[Part]:
 
 def part_folders(bank: Path, plan_id: str = "*") -> list[Path]:
     """Return the folders of a bank's parts, oldest first."""
-    return sorted(path.parent for path in (bank / PARTS).glob(f"*-{plan_id}/{PLAN}"))
+    return sorted(path for path in (bank / PARTS).glob(f"[0-9]*-{plan_id}") if path.is_dir())
 
 
 def open_part(path: Path, header: BankHeader) -> Part:
@@ -51,7 +51,10 @@ def open_part(path: Path, header: BankHeader) -> Part:
     try:
         content = (path / PLAN).read_bytes()
     except OSError as error:
-        message = f"{path / PLAN}: cannot be read ({error.strerror})."
+        message = (
+            f"{path / PLAN}: cannot be read ({error.strerror or error}). Move this folder out of "
+            "the bank, and run 'napari-samri embed' again."
+        )
         raise InputError(message) from error
     # First of all: whatever was altered, this is what there is to say.
     if PartPlan.id_of(header, content) != path.name.partition("-")[2]:

@@ -7,8 +7,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from napari_samri.embeddings.bank.arrays import create_arrays
-from napari_samri.embeddings.bank.checks import Damage, shard_damage, table_damage
-from napari_samri.embeddings.bank.header import read_header
+from napari_samri.embeddings.bank.checks import (
+    Damage,
+    digest_damage,
+    shard_damage,
+    table_damage,
+)
+from napari_samri.embeddings.bank.digests import DIGESTS
+from napari_samri.embeddings.bank.header import header_differs, read_header
 from napari_samri.embeddings.bank.part import Part
 from napari_samri.embeddings.bank.parts import open_part, part_folders
 from napari_samri.errors import InputError
@@ -62,8 +68,13 @@ def verify_bank(
     opened = [_opened(folder, header) for folder in part_folders(bank)]
     parts = [part for part in opened if isinstance(part, Part)]
     damages = [damage for damage in opened if isinstance(damage, Damage)]
+    if header_differs(bank, header):
+        damages.append(Damage(bank.name, "zarr.json", None, "not as it is written"))
     for damage in damages:
         yield Problem(text=str(damage))
+    for part in parts:
+        if part.sealed and not (part.path / DIGESTS).exists():
+            yield Noted(text=f"{part.path.name}: no digests, so checked by its checksums only")
     total = sum(part.plan.shards for part in parts)
     yield Started(what="shards", total=total)
     for done, found in enumerate(_damages(parts, quick=quick), 1):
@@ -93,8 +104,11 @@ def _damages(parts: Sequence[Part], *, quick: bool) -> Iterator[list[Damage]]:
     """Yield what is wrong with each shard; with the first one of a part, with its tables."""
     for part in parts:
         tables = table_damage(part)
+        digests, altered = digest_damage(part)
+        named = {damage.what for damage in tables}
+        tables += [damage for damage in altered if damage.what not in named]
         for shard in range(part.plan.shards):
-            yield tables + shard_damage(part, shard, quick=quick)
+            yield tables + shard_damage(part, shard, digests, quick=quick)
             tables = []
 
 
@@ -108,9 +122,11 @@ def _dropped(parts: Sequence[Part], damages: Sequence[Damage]) -> Iterator[Noted
         _remake_tables(part)
         if shards:
             text = f"took {len(shards):,} shards away; 'napari-samri embed' does them again"
-        else:
+        elif not part.missing_shards():
             part.seal()
             text = "made its tables anew"
+        else:
+            text = "made its tables anew; 'napari-samri embed' does what is missing"
         yield Noted(text=f"{part.path.name}: {text}")
 
 
