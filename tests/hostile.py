@@ -398,14 +398,16 @@ def _read_models(path: Path) -> object:
 
 
 def _make_starter(folder: Path) -> Path:
-    from safetensors.numpy import save_file
+    from napari_samri.starter.architecture import StarterConfig, StarterNetwork
+    from napari_samri.starter.weights import save_starter
 
-    from napari_samri.starter.architecture import StarterConfig
-    from napari_samri.starter.weights import FORMAT, VERSION
-
-    header = {"format": FORMAT, "version": str(VERSION), "config": StarterConfig().to_json()}
-    save_file({"x": np.zeros(3, np.float32)}, folder / "starter.safetensors", metadata=header)
-    return folder / "starter.safetensors"
+    small = (8, 8, 8, 8)
+    config = StarterConfig(
+        widths=small, depths=(1, 1, 1, 1), embedding_channels=16, mlp_width=16, heads=2
+    )
+    path = folder / "starter.safetensors"
+    save_starter(path, config, StarterNetwork(config).state_dict())
+    return path
 
 
 def _read_starter(path: Path) -> object:

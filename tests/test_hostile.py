@@ -13,15 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COUNT = 20
-# To be empty: readers that have exceptions of their own still.
-NOT_YET = {"curves", "preview", "starter", "pin", "seal of a part"}
-NAMES = [
-    pytest.param(name, marks=[pytest.mark.xfail(strict=False)] if name in NOT_YET else [])
-    for name in READERS
-]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", READERS)
 def test_hostile_documents_never_crash_a_reader(name: str, tmp_path: Path) -> None:
     reader, rng, outcome = READERS[name], Random(name), Outcome()  # noqa: S311
     with own_folders(tmp_path):

@@ -46,6 +46,15 @@ def test_round_trip(tmp_path):
     assert read_manifest(path).studies[0].pixel_spacing_mm == (0.5, 0.25)
 
 
+@pytest.mark.parametrize(
+    "rules", [Rules(), Rules(min_share=0, train=70.5, validation=20, test=9.5)]
+)
+def test_what_was_read_is_written_as_it_was(rules):
+    """To the byte: the name of a bank's part is a hash of it."""
+    content = manifest_to_json(a_manifest(rules=rules))
+    assert manifest_to_json(manifest_from_json(content, "m.json")) == content
+
+
 def test_channels_and_classes(tmp_path):
     """They come back, and manifests without them are what they were before there were any."""
     study = a_study(channel=3, classes=((2, "l/spleen.nii"), (1, "l/liver.nii")))

@@ -307,6 +307,12 @@ def _slice(values: tuple[Any, ...]) -> SliceEntry:
     return SliceEntry(*values)
 
 
+def _as_written(value: object) -> float:
+    """Read a finite number; 80 stays whole, since names of a bank's parts depend on the text."""
+    number()(value)
+    return value  # type: ignore[return-value]
+
+
 _NAME = text()
 _COUNT = integer(0)
 _LABEL = convert(text(20, r"[0-9]+", "a label, in digits"), int)
@@ -314,11 +320,11 @@ _REGIONS = list_of(convert(row_of(*[integer()] * 7), _region))
 _SLICE = convert(row_of(integer(), _NAME, _NAME, _REGIONS), _slice)
 _RULES = {
     "min_pixels": integer(),
-    "min_share": number(),
+    "min_share": _as_written,
     "axis": optional(integer()),
-    "train": number(),
-    "validation": number(),
-    "test": number(),
+    "train": _as_written,
+    "validation": _as_written,
+    "test": _as_written,
     "seed": integer(-(1 << 64), 1 << 64),
     "own_patients": flag,
 }

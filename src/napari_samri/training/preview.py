@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
 
 PREVIEW = "preview.npz"
 MOST_SLICES = 6
+_MOST_BYTES = 64 << 20  # unpacked: six slices of 1024 x 1024, three times, and room
+# What numpy and zipfile raise for damaged archives, and for ones of a kind that they lack.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _MIDDLE = 0.5
 
 
@@ -49,16 +62,35 @@ class Preview:
 def read_preview(out: Path) -> Preview | None:
     """Return the newest preview of a run, or None if there is none that can be read."""
     try:
-        with (out / PREVIEW).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return Preview(
-                epoch=int(file["epoch"]),
-                rows=file["rows"],
-                thumb=file["thumb"],
-                truth=file["truth"],
-                prediction=file["prediction"],
-            )
-    except (OSError, ValueError, LookupError, zipfile.BadZipFile):
+        with (out / PREVIEW).open("rb") as stream:
+            with zipfile.ZipFile(stream) as archive:
+                unpacked = sum(info.file_size for info in archive.infolist())
+            if unpacked > _MOST_BYTES:
+                return None
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                preview = Preview(
+                    epoch=int(file["epoch"]),
+                    rows=file["rows"],
+                    thumb=file["thumb"],
+                    truth=file["truth"],
+                    prediction=file["prediction"],
+                )
+    except _UNREADABLE:
         return None
+    return preview if _is_whole(preview) else None
+
+
+def _is_whole(preview: Preview) -> bool:
+    """Tell whether there are whole numbers, of as many slices as rows, each of one size."""
+    pictures = (preview.thumb, preview.truth, preview.prediction)
+    shape = preview.truth.shape
+    return (
+        all(array.dtype.kind in "iu" for array in (preview.rows, *pictures))
+        and len(shape) == 3
+        and preview.rows.shape == shape[:1]
+        and all(array.shape == shape for array in pictures)
+    )
 
 
 def save_preview(run: Run) -> None:
