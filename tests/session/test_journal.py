@@ -488,3 +488,13 @@ def test_a_step_that_cannot_be_written_is_told_of_once_and_nobody_waits(
     recovered = find_recoverable(bench.volume)
     assert recovered is not None
     assert len(recovered.document.commits) == 1, "what was written before is still there"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX")
+def test_a_file_whose_name_is_no_unicode_has_a_journal_of_its_own() -> None:
+    volume = make_volume()
+    named = [
+        replace(volume, grid=replace(volume.grid, path=Path(os.fsdecode(name))))
+        for name in (b"/t\xff1.nii", b"/t\xfe1.nii")
+    ]
+    assert image_identity(named[0]) != image_identity(named[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,5 +118,5 @@ def _write_sbatch(options: argparse.Namespace) -> None:
 
     config = config_of(options)
     with replacing(options.sbatch) as temporary:
-        temporary.write_text(sbatch_script(config, ranks=options.of or 8))
+        temporary.write_bytes(os.fsencode(sbatch_script(config, ranks=options.of or 8)))
     say(f"wrote {options.sbatch}; look through it, then: sbatch {options.sbatch}")

@@ -169,5 +169,5 @@ def _write_sbatch(options: argparse.Namespace, config: TrainConfig) -> None:
     from napari_samri.training.sbatch import sbatch_script
 
     with replacing(options.sbatch) as temporary:
-        temporary.write_text(sbatch_script(config, code_compat=options.code_compat))
+        temporary.write_bytes(os.fsencode(sbatch_script(config, code_compat=options.code_compat)))
     say(f"wrote {options.sbatch}; look through it, then: sbatch {options.sbatch}")

@@ -69,7 +69,7 @@ def _identify(volume: Volume) -> str:
     digest = hashlib.sha256(repr((tuple(volume.array.shape), grid.shape)).encode())
     digest.update(np.ascontiguousarray(grid.affine, np.float64).tobytes())
     if grid.path is not None:
-        digest.update(str(grid.path.absolute()).encode())
+        digest.update(os.fsencode(grid.path.absolute()))
     else:
         digest.update(np.ascontiguousarray(volume.array).data)
     return digest.hexdigest()[:32]

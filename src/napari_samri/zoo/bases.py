@@ -7,6 +7,7 @@ models, one small file per digest, and is a hint: what it leads to is checked by
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,11 +37,11 @@ def remember_base(base: Base, path: Path) -> None:
     """
     if base.sha256 is None:
         return
-    hint, content = _hint(base.sha256), str(path.resolve())
+    hint, content = _hint(base.sha256), os.fsencode(path.resolve())
     with suppress(StoreError):
         make_folder(hint.parent)
         with replacing(hint) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+            temporary.write_bytes(content)
 
 
 def find_base(base: Base, decoder: Path) -> Path | None:
@@ -61,9 +62,9 @@ def find_base(base: Base, decoder: Path) -> Path | None:
         None if there is no such file.
     """
     places = [decoder.parent / base.name, models_dir() / base.name]
-    with suppress(InputError, UnicodeDecodeError):
+    with suppress(InputError):
         hint = read_bytes(_hint(base.sha256 or ""), _HINT_BYTES)
-        places.append(Path(hint.decode("utf-8")))
+        places.append(Path(os.fsdecode(hint)))
     return next(filter(_is_file, places), None)
 
 
