@@ -116,6 +116,15 @@ def test_the_row_in_view_has_a_caption(whole: Path) -> None:
     assert len(viewer.dims.events.current_step.callbacks) < callbacks
 
 
+def test_a_viewer_whose_layers_all_go(whole: Path) -> None:
+    """As when its window closes: there are two axes left before the layer is said to be gone."""
+    viewer = ViewerModel()
+    show_bank(viewer, bank_layers(whole))
+    viewer.dims.set_current_step(0, 20)
+    viewer.layers.clear()
+    assert viewer.dims.ndim == 2
+
+
 def test_names_of_labels(whole: Path, tmp_path: Path) -> None:
     bank = Bank(whole)
     [dataset] = bank.parts[0].plan.manifest.datasets

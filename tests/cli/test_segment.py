@@ -327,7 +327,7 @@ def test_a_bad_prompts_file_is_refused(tmp_path, image, labels, capsys):
     path = tmp_path / "p.json"
     path.write_text('{"format": "napari-samri-prompts", "version": 1, "prompts": [{"axis": 2}]}')
     arguments = (image, "--prompts", path, "--out", labels)
-    refused(capsys, tmp_path, *arguments, said="prompt 0", names=path)
+    refused(capsys, tmp_path, *arguments, said="prompts[0] has no 'index'", names=path)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--axis", 3], ["--index", "x"], ["--box", 1, 2, 3]])

@@ -42,6 +42,8 @@ class _Caption:
         self._write()
 
     def _write(self, *_: object) -> None:
+        if self._viewer.dims.ndim < self._image.ndim:
+            return  # the layer has gone, of which the viewer tells after its axes have changed
         overlay = _text_overlay(self._viewer)
         row = round(float(data_at(self._viewer, self._image, self._viewer.dims.point)[0]))
         shown = 0 <= row < len(self._image.data)
