@@ -48,18 +48,8 @@ class Canvas:
         self.viewer = viewer
         self.image = image
         options = _options_like(image)
-        shape = tuple(image.data.shape)
         self.labels = labels or new_labels(viewer, image)
-        self.preview = viewer.add_labels(
-            np.zeros(shape, np.uint8),
-            name=f"{image.name} preview",
-            colormap=DirectLabelColormap(
-                color_dict={None: "transparent", 0: "transparent", 1: PREVIEW_COLOUR}
-            ),
-            opacity=0.5,
-            visible=False,
-            **options,
-        )
+        self.preview = _new_preview(viewer, image)
         self.shapes: Shapes = viewer.add_shapes(
             None,
             ndim=image.ndim,
@@ -153,6 +143,19 @@ class Canvas:
         for layer in self.temporary:
             if layer in self.viewer.layers:
                 self.viewer.layers.remove(layer)
+
+
+def _new_preview(viewer: ViewerModel, image: Image) -> Labels:
+    """Add the layer of the mask that is not yet accepted, hidden."""
+    colours = {None: "transparent", 0: "transparent", 1: PREVIEW_COLOUR}
+    return viewer.add_labels(
+        np.zeros(tuple(image.data.shape), np.uint8),
+        name=f"{image.name} preview",
+        colormap=DirectLabelColormap(color_dict=colours),
+        opacity=0.5,
+        visible=False,
+        **_options_like(image),
+    )
 
 
 def new_labels(viewer: ViewerModel, image: Image) -> Labels:

@@ -55,6 +55,12 @@ class StatusPanel(QWidget):
         self.discard.clicked.connect(self.discard_clicked)
         self.cancel.clicked.connect(self.cancel_clicked)
         self.resample.clicked.connect(self.resample_clicked)
+        self._lay_out()
+        self._show(None)
+        self.show_message("")
+        self.show_recovered(None)
+
+    def _lay_out(self) -> None:
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.banner, 0, 0, 1, 3)
@@ -65,9 +71,6 @@ class StatusPanel(QWidget):
         layout.addWidget(self.cancel, 3, 2)
         layout.addWidget(self.message, 4, 0, 1, 3)
         layout.addWidget(self.resample, 5, 0, 1, 2)
-        self._show(None)
-        self.show_message("")
-        self.show_recovered(None)
 
     def show_activity(self, activity: Activity | None) -> None:
         """Show what goes on, or, after a moment, that nothing does."""

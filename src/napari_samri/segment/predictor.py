@@ -177,12 +177,8 @@ class Predictor:
             If the embedding is another encoder's.
         """
         self._check_embedding(embedding)
-        if points_xy is not None and not self.spec.takes_points:
-            message = (
-                f"{self.spec.title} was trained with boxes only: what it makes of points has no "
-                "meaning. Draw a box, or choose a model that was trained with points."
-            )
-            warnings.warn(message, InputWarning, stacklevel=2)
+        if points_xy is not None:
+            self._warn_of_points()
         frame = self._frame(embedding.slice_shape)
         points = _points(points_xy, point_labels, embedding.slice_shape)
         box = _box(box_xyxy, embedding.slice_shape)
@@ -212,6 +208,15 @@ class Predictor:
             best = slice(found.argmax(), found.argmax() + 1)
             low, found = low[best], found[best]
         return Candidates(masks=frame.logits_to_masks(low), scores=found, logits=low)
+
+    def _warn_of_points(self) -> None:
+        """Tell whoever called `predict` that this model was trained without points."""
+        if not self.spec.takes_points:
+            message = (
+                f"{self.spec.title} was trained with boxes only: what it makes of points has no "
+                "meaning. Draw a box, or choose a model that was trained with points."
+            )
+            warnings.warn(message, InputWarning, stacklevel=3)
 
     def _is_ambiguous(
         self,

@@ -118,22 +118,26 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
         model=model,
         source=BankSource(bank, model.device, _turned_banks(config, bank)),
         optimiser=optimiser,
-        plan=EpochPlan(
-            pairs.row,
-            pairs.label,
-            pairs.dataset,
-            batch=config.batch,
-            masks_per_slice=config.masks_per_slice,
-            quota=config.quota,
-            seed=config.seed,
-            copies=config.augment,
-        ),
+        plan=_plan_of(pairs, config),
         validation={split: chosen_of(split) for split in VALIDATION_SPLITS},
         untouched=chosen_of(UNTOUCHED),
         card=first_card(config, model, bank, len(pairs)),
         identity=identity,
         state=state,
         cancel=cancel,
+    )
+
+
+def _plan_of(pairs: Pairs, config: TrainConfig) -> EpochPlan:
+    return EpochPlan(
+        pairs.row,
+        pairs.label,
+        pairs.dataset,
+        batch=config.batch,
+        masks_per_slice=config.masks_per_slice,
+        quota=config.quota,
+        seed=config.seed,
+        copies=config.augment,
     )
 
 
