@@ -183,9 +183,7 @@ class Predictor:
         points = _points(points_xy, point_labels, embedding.slice_shape)
         box = _box(box_xyxy, embedding.slice_shape)
         mask = self._mask(mask_logits)
-        if points is None and box is None and mask is None:
-            message = "the prompt is empty: expected points_xy, box_xyxy or mask_logits."
-            raise InputError(message)
+        _check_any(points, box, mask)
         boxes_input = self._box_input(box, frame)
         prior = None
         if mask is None and boxes_input is not None and self._model.family.box_prior:
@@ -333,6 +331,12 @@ def check_slice(slice_2d: ArrayLike) -> Array:
         message = f"the slice's dtype is {array.dtype}; expected real grey values."
         raise InputError(message)
     return array.astype(np.uint8) if array.dtype == bool else array
+
+
+def _check_any(*prompts: object) -> None:
+    if all(prompt is None for prompt in prompts):
+        message = "the prompt is empty: expected points_xy, box_xyxy or mask_logits."
+        raise InputError(message)
 
 
 def _points(
