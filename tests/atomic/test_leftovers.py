@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ KILLED = """
 import os, signal
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from napari_samri.atomic import own_folder, replacing
 stack = ExitStack()
 for name in ({names}):
@@ -178,3 +180,28 @@ def test_a_file_taken_away_before_it_was_locked_is_made_anew(
         temporary.write_text("whole")
         assert temporary not in taken
     assert (tmp_path / "a.json").read_text() == "whole"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no locks there")
+def test_a_folder_taken_away_before_it_was_opened_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, made = os.open, list[Path]()
+
+    def opened(path: Path, flags: int, **more: Any) -> int:
+        if Path(path).parent == tmp_path and Path(path).is_dir():
+            made.append(Path(path))
+            if len(made) == 1:  # as another process does that takes it for left over
+                Path(path).rmdir()
+        return plain(path, flags, **more)
+
+    monkeypatch.setattr(os, "open", opened)
+    with own_folder(tmp_path / "bank") as stage:
+        assert stage.is_dir()
+        assert stage not in made[:1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), own_folder(tmp_path / "missing" / "bank"):
+        pass

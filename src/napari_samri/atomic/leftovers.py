@@ -34,6 +34,7 @@ _OURS = re.compile(
     r"\..*\.[0-9a-f]{8}\.[0-9a-f]{12}-[0-9a-f]{6}\.part(\.[A-Za-z0-9]{1,12}){0,2}", re.DOTALL
 )
 _TRIES = 100
+_GONE = -1  # no descriptor
 
 
 @contextmanager
@@ -74,7 +75,12 @@ def own_folder(target: Path) -> Iterator[Path]:
 
     def make(path: Path) -> int | None:
         path.mkdir()
-        return None if sys.platform == "win32" else os.open(path, os.O_RDONLY)
+        if sys.platform == "win32":
+            return None
+        try:
+            return os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # it has no lock yet: another process took it for left over
+            return _GONE
 
     remove_leftovers(target)
     with _own(target, make) as path:
@@ -122,6 +128,8 @@ def _own(target: Path, make: Callable[[Path], int | None]) -> Iterator[Path]:
         name = f"{_prefix(target)}{uuid4().hex[:12]}-{_machine()}.part"
         path = target.with_name(name + (suffix[0] if suffix else ""))
         descriptor = make(path)
+        if descriptor == _GONE:
+            continue
         if descriptor is not None and sys.platform == "win32":
             os.close(descriptor)  # an open file cannot take another one's place there
             descriptor = None
