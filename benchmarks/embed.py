@@ -14,9 +14,9 @@ from pathlib import Path
 
 from random_vit_b import save_vit_b
 
-from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.datasets import Manifest, prepare, write_manifest
 from napari_samri.jobs.events import Finished, Problem
+from napari_samri.work import EmbedConfig, embed_bank
 
 
 def first_slices(manifest: Manifest, count: int) -> Manifest:

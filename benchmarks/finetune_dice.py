@@ -23,11 +23,10 @@ import numpy as np
 import torch
 from anatomies import ANATOMIES, Anatomy, lay_out
 
-from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.datasets import Rules, prepare, read_manifest, write_manifest
 from napari_samri.embeddings.bank import Bank
 from napari_samri.jobs.events import Measured
-from napari_samri.segment.loading import load_model
+from napari_samri.models.loading import load_model
 from napari_samri.training import TrainConfig, find_objective, fit, small_data
 from napari_samri.training.config import turned_bank
 from napari_samri.training.decoder import PromptedDecoder
@@ -38,6 +37,7 @@ from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.source import BankSource
 from napari_samri.training.step import answers
 from napari_samri.training.validate import ValidationSet, dice_of
+from napari_samri.work import EmbedConfig, embed_bank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from napari_samri import Embedding, EmbeddingCache
 from napari_samri.embeddings.bank.quantise import from_int8, to_half, to_int8
 from napari_samri.geometry import Plane
 from napari_samri.io import load_volume
-from napari_samri.segment.loading import load_model
+from napari_samri.models.loading import load_model
 from napari_samri.segment.predictor import Predictor
 
 if TYPE_CHECKING:

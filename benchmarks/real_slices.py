@@ -12,13 +12,13 @@ import numpy as np
 import segment_anything
 import torch
 
-from napari_samri.batch.encoder import BankEncoder
-from napari_samri.batch.rows import ReadyRow, RowReader
 from napari_samri.datasets import Manifest, prepare
 from napari_samri.embeddings.bank import BankHeader, PartPlan
 from napari_samri.embeddings.compute import encode_input
 from napari_samri.errors import InputWarning
-from napari_samri.segment.loading import LoadedModel, load_model
+from napari_samri.models.loading import LoadedModel, load_model
+from napari_samri.work.encoder import BankEncoder
+from napari_samri.work.rows import ReadyRow, RowReader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

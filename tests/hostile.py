@@ -382,7 +382,7 @@ def _make_decoder(folder: Path) -> Path:
 
 
 def _read_card(path: Path) -> object:
-    from napari_samri.zoo.card import read_decoder_card
+    from napari_samri.models.card import read_decoder_card
 
     return read_decoder_card(path)
 
@@ -398,8 +398,8 @@ def _read_models(path: Path) -> object:
 
 
 def _make_starter(folder: Path) -> Path:
-    from napari_samri.starter.architecture import StarterConfig, StarterNetwork
-    from napari_samri.starter.weights import save_starter
+    from napari_samri.models.starter.architecture import StarterConfig, StarterNetwork
+    from napari_samri.models.starter.weights import save_starter
 
     small = (8, 8, 8, 8)
     config = StarterConfig(
@@ -411,8 +411,8 @@ def _make_starter(folder: Path) -> Path:
 
 
 def _read_starter(path: Path) -> object:
-    from napari_samri.sam.checkpoint import read_checkpoint
-    from napari_samri.starter.weights import build_starter
+    from napari_samri.models.checkpoint import read_checkpoint
+    from napari_samri.models.starter.weights import build_starter
 
     return build_starter(read_checkpoint(path))
 
@@ -476,7 +476,7 @@ def _read_seal(path: Path) -> object:
 
 
 def _make_pin(folder: Path) -> Path:
-    from napari_samri.zoo.download import _check_existing
+    from napari_samri.models.download import _check_existing
 
     (folder / "x.pth").write_bytes(b"made up")
     _check_existing(folder / "x.pth", SimpleNamespace(digest=None))  # type: ignore[arg-type]
@@ -484,7 +484,7 @@ def _make_pin(folder: Path) -> Path:
 
 
 def _read_pin(path: Path) -> object:
-    from napari_samri.zoo.download import _check_existing
+    from napari_samri.models.download import _check_existing
 
     return _check_existing(path.with_suffix(""), SimpleNamespace(digest=None))  # type: ignore
 

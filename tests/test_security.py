@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGE = Path(napari_samri.__file__).parent
-CHECKPOINT = PACKAGE / "sam" / "checkpoint.py"
+CHECKPOINT = PACKAGE / "models" / "checkpoint.py"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 # Modules that rebuild any object from bytes.
 UNSAFE_MODULES = {

@@ -15,7 +15,7 @@ from segment_anything.modeling import (
     TwoWayTransformer,
 )
 
-from napari_samri.sam import architecture
+from napari_samri.models import architecture
 
 if TYPE_CHECKING:
     import pytest

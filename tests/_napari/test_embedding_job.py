@@ -35,7 +35,7 @@ from napari_samri.io import load_volume
 from napari_samri.jobs.detached import Job, start_job
 from napari_samri.jobs.events import Failed, Finished, Noted, Problem, Progressed, Started, Stopped
 from tests._napari.hands import PATIENCE, Hand
-from tests.batch.making import make_data, make_study
+from tests.work.making import make_data, make_study
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ def test_embed_cancel_and_go_on(
 ) -> None:
     job = EmbeddingJob(hand.relay)
     with monkeypatch.context() as patch:
-        _run_module(patch, "tests.batch.pausing")  # it waits for Cancel, however late that comes
+        _run_module(patch, "tests.work.pausing")  # it waits for Cancel, however late that comes
         job.start(request_)
         hand.until(lambda: job.run is not None)
     hand.until(lambda: job.status.done > 3)

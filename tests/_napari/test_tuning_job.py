@@ -28,12 +28,12 @@ from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError
 from napari_samri.jobs.detached import Job
 from napari_samri.jobs.events import Finished, Measured, Noted, Progressed, Started
+from napari_samri.models import add_tuned
 from napari_samri.training.preview import Preview, read_preview
-from napari_samri.zoo import add_tuned
 from tests._napari.hands import PATIENCE, Hand
-from tests.batch.making import make_data
 from tests.embeddings.bank.made_up import HEADER, make_part, manifest
 from tests.halves import half_discs
+from tests.work.making import make_data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,7 +189,7 @@ def test_what_fails_is_a_sentence(hand: Hand, request_: TuneRequest, tmp_path: P
 
 def test_the_command_line_understands_requests(request_: TuneRequest, tmp_path: Path) -> None:
     from napari_samri.cli.finetune import config_of
-    from napari_samri.cli.main import parser
+    from napari_samri.cli.program import parser
 
     options = parser().parse_args(request_.arguments(tmp_path / "m.json"))
     config = config_of(options)
@@ -227,8 +227,8 @@ def test_facts_of_banks(bank: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from napari_samri.batch import EmbedConfig, embed_bank
     from napari_samri.datasets import read_manifest, write_manifest
+    from napari_samri.work import EmbedConfig, embed_bank
 
     folder = tmp_path_factory.mktemp("bank")
     path = make_data(folder / "data", 3)

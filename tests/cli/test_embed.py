@@ -10,7 +10,7 @@ import pytest
 from napari_samri.cli import main
 from napari_samri.embeddings.bank import Bank, read_header
 from napari_samri.jobs.events import Finished, line_to_event
-from tests.batch.making import make_data
+from tests.work.making import make_data
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from napari_samri.cli import main
-from napari_samri.sam.tuned import write_decoder
-from napari_samri.segment.loading import load_model
-from napari_samri.segment.tuned import card_of
-from napari_samri.zoo import add_tuned, models_dir
+from napari_samri.models import add_tuned, models_dir
+from napari_samri.models.decoder_file import write_decoder
+from napari_samri.models.loading import load_model
+from napari_samri.models.tuned import card_of
 from tests.tiny import build_tiny, install_tiny, tiny_tensors
 
 if TYPE_CHECKING:

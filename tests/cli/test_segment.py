@@ -15,9 +15,8 @@ import pooch
 import pytest
 from PIL import Image
 
-from napari_samri import known_models
+from napari_samri import known_models, segment
 from napari_samri.cli import main
-from napari_samri.segment import predictor
 from napari_samri.segment.candidates import Candidates
 
 SHAPE = (48, 56, 40)
@@ -105,7 +104,7 @@ class Thresholder:
 @pytest.fixture
 def _exact(monkeypatch):
     """Make masks that do not depend on any weights, so that places can be told exactly."""
-    monkeypatch.setattr(predictor, "load_predictor", lambda *_, **__: Thresholder())
+    monkeypatch.setattr(segment, "load_predictor", lambda *_, **__: Thresholder())
 
 
 @pytest.mark.usefixtures("_exact")

@@ -12,7 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.batch.making import make_data, make_study
+from tests.work.making import make_data, make_study
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

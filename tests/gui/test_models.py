@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_samri.zoo import add_tuned, models_changed, remove_tuned
+from napari_samri.models import add_tuned, models_changed, remove_tuned
 from tests.session.fakes import make_info
 from tests.tiny import tiny_tensors
 from tests.tuning import make_decoder
@@ -97,7 +97,7 @@ def test_new_models_appear_at_once_and_the_chosen_one_stays(panel: Any, decoder:
 
 
 def test_models_of_other_processes_appear_when_the_list_opens(panel: Any, decoder: Path) -> None:
-    from napari_samri.zoo import models_dir
+    from napari_samri.models import models_dir
 
     folder = models_dir() / "tuned"
     folder.mkdir(parents=True)
@@ -146,9 +146,9 @@ def test_a_panel_that_has_gone_hears_nothing_and_is_not_kept() -> None:
 def test_a_tuned_model_is_used_in_the_segment_widget(person: Person, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from napari_samri.sam.tuned import write_decoder
-    from napari_samri.segment.loading import load_model
-    from napari_samri.segment.tuned import card_of
+    from napari_samri.models.decoder_file import write_decoder
+    from napari_samri.models.loading import load_model
+    from napari_samri.models.tuned import card_of
 
     image = np.random.default_rng(0).normal(size=(12, 40, 50)).astype(np.float32)
     person.widget.use_image(person.viewer.add_image(image, name="image"))

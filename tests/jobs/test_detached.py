@@ -241,7 +241,7 @@ def test_whoever_watches_can_be_stopped(tmp_path: Path) -> None:
 
 
 def test_a_job_runs_once_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_samri.jobs.reporting._LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("napari_samri.jobs.report_file._LOCK_SECONDS", 0.1)
     with (
         reporting(tmp_path),
         pytest.raises(StoreError, match="no other process runs it"),

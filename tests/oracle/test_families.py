@@ -19,8 +19,8 @@ from skimage import transform
 from torch.nn import functional as F
 
 from napari_samri.geometry.intensity import percentile_window
-from napari_samri.sam.family import LITEMEDSAM, MEDSAM, SAM, Family
-from napari_samri.starter.family import STARTER
+from napari_samri.models.preprocessing import LITEMEDSAM, MEDSAM, SAM, Family
+from napari_samri.models.starter.family import STARTER
 from tests.oracle.conftest import make_slice
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_samri.sam.family import SAM
-from napari_samri.segment.loading import LoadedModel
+from napari_samri.models import find_model
+from napari_samri.models.loading import LoadedModel
+from napari_samri.models.preprocessing import SAM
 from napari_samri.training import TrainConfig
 from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.objective import Objective, find_objective
@@ -22,7 +23,6 @@ from napari_samri.training.optimise import Optimiser
 from napari_samri.training.prompts import FIRST_NUMBERS, STEP_NUMBERS, numbers_needed
 from napari_samri.training.ranks import Ranks
 from napari_samri.training.step import Samples, rounds
-from napari_samri.zoo import find_model
 from tests.tiny import random_tiny
 
 if TYPE_CHECKING:

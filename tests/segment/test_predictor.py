@@ -10,8 +10,8 @@ import pytest
 
 from napari_samri import EmbeddingCache, Predictor, load_predictor
 from napari_samri.errors import InputError, InputWarning, ModelError
+from napari_samri.models.spec import BEST
 from napari_samri.segment.postprocess import PostProcessing
-from napari_samri.zoo.spec import BEST
 
 if TYPE_CHECKING:
     from napari_samri import Embedding

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.datasets import read_manifest, write_manifest
-from tests.batch.making import make_data
+from napari_samri.work import EmbedConfig, embed_bank
+from tests.work.making import make_data
 
 if TYPE_CHECKING:
     from pathlib import Path

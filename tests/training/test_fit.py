@@ -14,7 +14,6 @@ from safetensors import safe_open
 from safetensors.torch import load, load_file, save_file
 
 from napari_samri.atomic import replacing
-from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.codec import DIGEST
 from napari_samri.datasets import read_manifest, write_manifest
 from napari_samri.embeddings.bank import Bank
@@ -28,7 +27,7 @@ from napari_samri.jobs.events import (
     Stopped,
     never,
 )
-from napari_samri.segment.loading import load_model
+from napari_samri.models.loading import load_model
 from napari_samri.training import TrainConfig, fit
 from napari_samri.training.curves import read_curves
 from napari_samri.training.decoder import PromptedDecoder
@@ -38,7 +37,8 @@ from napari_samri.training.optimise import Optimiser, decays
 from napari_samri.training.preview import read_preview
 from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.ranks import Ranks
-from tests.batch.making import make_data
+from napari_samri.work import EmbedConfig, embed_bank
+from tests.work.making import make_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -489,9 +489,9 @@ def test_two_runs_in_one_session_do_not_disturb_each_other(bank: Path, tmp_path:
 
 
 def test_a_split_without_labels_is_refused(tmp_path: Path) -> None:
-    from napari_samri.batch import EmbedConfig, embed_bank
     from napari_samri.datasets import read_manifest, write_manifest
-    from tests.batch.making import make_data
+    from napari_samri.work import EmbedConfig, embed_bank
+    from tests.work.making import make_data
 
     path = make_data(tmp_path / "data", 1)
     manifest = read_manifest(path)

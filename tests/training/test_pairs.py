@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_samri.batch import EmbedConfig, embed_bank
 from napari_samri.cli.tuning import estimate_run
 from napari_samri.datasets.rules import SPLITS
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import Cancelled
 from napari_samri.jobs.events import Stopped, is_last
-from napari_samri.sam.family import FAMILIES, MEDSAM
+from napari_samri.models.preprocessing import FAMILIES, MEDSAM
 from napari_samri.training import TrainConfig
-from napari_samri.training.estimate import Counts, estimate
+from napari_samri.training.cost import Counts, estimate
 from napari_samri.training.objective import SAMRI_BOX
 from napari_samri.training.pairs import (
     is_held_out,
@@ -28,7 +27,8 @@ from napari_samri.training.pairs import (
 from napari_samri.training.plan import Group
 from napari_samri.training.prompts import tight_boxes
 from napari_samri.training.source import BankSource
-from tests.batch.making import make_data
+from napari_samri.work import EmbedConfig, embed_bank
+from tests.work.making import make_data
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from napari_samri.cli.finetune import config_of
-from napari_samri.cli.main import main, parser
+from napari_samri.cli.program import main, parser
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as stn
 
 from napari_samri.errors import InputError
-from napari_samri.segment.loading import LoadedModel, load_model
+from napari_samri.models.loading import LoadedModel, load_model
 from napari_samri.training import prompts
 from napari_samri.training.decoder import Prompt, PromptedDecoder
 from napari_samri.training.objective import (
@@ -138,8 +138,8 @@ def test_a_box_thinner_than_a_low_resolution_pixel_stays_as_it_is() -> None:
 
 @cache
 def tiny_model() -> LoadedModel:
-    from napari_samri.sam.family import SAM
-    from napari_samri.zoo import find_model
+    from napari_samri.models import find_model
+    from napari_samri.models.preprocessing import SAM
 
     return LoadedModel(
         find_model("sam-vit-b"), random_tiny(input_size=256), SAM, "tiny", torch.device("cpu")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from napari_samri import load_predictor, load_volume
 from napari_samri.cli.finetune import config_of as config_of_options
 from napari_samri.cli.finetune import run as run_verb
-from napari_samri.cli.main import parser
+from napari_samri.cli.program import parser
 from napari_samri.cli.tuning import BANK, embed_then_fit
 from napari_samri.datasets import read_manifest, write_manifest
 from napari_samri.embeddings import EmbeddingCache
@@ -27,7 +27,7 @@ from napari_samri.training.config import turned_bank
 from napari_samri.training.objective import SAMRI_BOX
 from napari_samri.training.plan import Group
 from napari_samri.training.source import BankSource
-from tests.batch.making import make_data
+from tests.work.making import make_data
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,14 +20,18 @@ from napari_samri._napari.link import SessionLink
 from napari_samri._napari.planes import show_plane, shown_plane
 from napari_samri._napari.stage import Stage
 from napari_samri.errors import GeometryError, InputError, InputWarning, SamriError
-from napari_samri.geometry import Plane
-from napari_samri.geometry.numbers import flag, number, table, whole
+from napari_samri.geometry import Plane, flag, number, table, whole
 from napari_samri.prompts import Box, Point
-from napari_samri.segment.protocol import ModelChoice
-from napari_samri.session.engine import ProcessEngine
-from napari_samri.session.journal import Journal, discard_journal, find_recoverable
-from napari_samri.session.saving import prepare_save, read_saved
-from napari_samri.session.service import MaskService
+from napari_samri.segment import ModelChoice
+from napari_samri.session import (
+    Journal,
+    MaskService,
+    ProcessEngine,
+    discard_journal,
+    find_recoverable,
+    prepare_save,
+    read_saved,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,10 +41,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Labels, Layer
     from numpy.typing import ArrayLike
 
-    from napari_samri.session.engine import Engine
-    from napari_samri.session.saving import SaveJob
-    from napari_samri.session.session import Session
-    from napari_samri.session.state import Document
+    from napari_samri.session import Document, Engine, SaveJob, Session
 
 _POLL_SECONDS = 0.05
 SUSPENDED_KEY = "samri suspended"  # in the metadata of labels

@@ -16,7 +16,7 @@ from napari_samri.errors import Cancelled, InputError, SamriError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from napari_samri.jobs.events import Cancel
+    from napari_samri.jobs import Cancel
 
     # Runs a generator elsewhere: what it yields, that it ended, or what it raised comes back on
     # this thread. Returns a function that ends it early.

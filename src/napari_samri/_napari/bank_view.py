@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_samri._napari.bank_layers import METADATA_KEY, describe_row
+from napari_samri._napari.bank_reading import METADATA_KEY, describe_row
 from napari_samri._napari.connections import Connections
 from napari_samri._napari.planes import data_at
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image
 
-    from napari_samri._napari.bank_layers import LayerData
+    from napari_samri._napari.bank_reading import LayerData
 
 
 def show_bank(viewer: ViewerModel, layers: list[LayerData]) -> None:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Plane
-    from napari_samri.session.labels import LabelTable
-    from napari_samri.session.request import Preview
+    from napari_samri.session import LabelTable, Preview
 
     Array = NDArray[Any]
 

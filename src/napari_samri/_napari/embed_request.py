@@ -15,14 +15,13 @@ from napari_samri._napari.bank_view import is_of_bank
 from napari_samri._napari.layers import is_usable, volume_of
 from napari_samri._napari.placing import check_on_grid
 from napari_samri._napari.planes import shown_plane
+from napari_samri.atomic import make_folder
 from napari_samri.datasets import Source, prepare_steps, read_manifest, write_manifest
 from napari_samri.errors import Cancelled, InputError, InputWarning
 from napari_samri.filenames import expand_user, has_suffix, stem_of
-from napari_samri.io import label_volume, save_labels
-from napari_samri.io.atomic import make_folder
-from napari_samri.io.images import in_radiological_order, save_image
+from napari_samri.io import in_radiological_order, label_volume, save_image, save_labels
 from napari_samri.places import home_folder
-from napari_samri.session.journal import image_identity
+from napari_samri.session import image_identity
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
     from napari_samri.datasets import Manifest, Rules
     from napari_samri.geometry import Plane, Volume
-    from napari_samri.jobs.events import Cancel, Progressed
+    from napari_samri.jobs import Cancel, Progressed
 
     Array = NDArray[Any]
 

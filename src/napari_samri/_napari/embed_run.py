@@ -10,23 +10,27 @@ from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from napari_samri.errors import StoreError
-from napari_samri.jobs.detached import POLL_SECONDS, Job, Watch, list_jobs, start_job
-from napari_samri.jobs.durations import duration
-from napari_samri.jobs.events import (
+from napari_samri.jobs import (
+    POLL_SECONDS,
     Failed,
     Finished,
+    Job,
     Noted,
     Problem,
     Progressed,
     Started,
     Stopped,
+    Watch,
+    duration,
+    list_jobs,
     never,
+    start_job,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from napari_samri.jobs.events import Cancel, Event
+    from napari_samri.jobs import Cancel, Event
 
 Phase = Literal["idle", "preparing", "running", "stopping", "finished", "stopped", "failed"]
 RUN_KEY = "embedding run"

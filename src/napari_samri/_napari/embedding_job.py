@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from napari_samri._napari.background import Background, following
 from napari_samri._napari.embed_request import EmbedRequest, WarmRequest, ready_manifest
 from napari_samri._napari.embed_run import Run, Status, find_runs, run_to_show, start_run
+from napari_samri.atomic import make_folder
 from napari_samri.errors import Cancelled, SamriError
-from napari_samri.io.atomic import make_folder
-from napari_samri.io.images import save_image
-from napari_samri.jobs.detached import new_job_folder
+from napari_samri.io import save_image
+from napari_samri.jobs import new_job_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from napari_samri.jobs.events import Cancel
+    from napari_samri.jobs import Cancel
 
 IMAGE_NAME = "volume.nii"
 

@@ -22,7 +22,7 @@ from napari_samri._napari.placing import TRANSFORMS, check_on_grid
 from napari_samri._napari.planes import show_plane, shown_plane
 from napari_samri.errors import GeometryError, InputError, SamriError
 from napari_samri.prompts import PromptSet
-from napari_samri.session.session import Session
+from napari_samri.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Plane
-    from napari_samri.session.edits import Edit
-    from napari_samri.session.request import Preview
-    from napari_samri.session.service import MaskService
+    from napari_samri.session import Edit, MaskService, Preview
 
     Array = NDArray[Any]
 

@@ -9,7 +9,7 @@ from psygnal import SignalInstance
 
 from napari_samri._napari.annotation import annotations_of
 from napari_samri._napari.preferences import current_settings
-from napari_samri.session.settings import write_settings
+from napari_samri.session import write_settings
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -17,7 +17,7 @@ from napari_samri._napari.layers import (
 )
 from napari_samri.errors import GeometryError, InputError, OtherGridError
 from napari_samri.geometry import Placement, Resampled, resample_nearest
-from napari_samri.session.label_array import checked_labels
+from napari_samri.session import checked_labels
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from napari_samri.session.settings import Settings, read_settings, updated
+from napari_samri.session import Settings, read_settings, updated
 
 
 def current_settings() -> Settings:

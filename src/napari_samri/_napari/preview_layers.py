@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_samri._napari.bank_layers import METADATA_KEY
+from napari_samri._napari.bank_reading import METADATA_KEY
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_samri.training.preview import Preview
+    from napari_samri.training import Preview
 
 AXES = ("slice", "row", "column")
 

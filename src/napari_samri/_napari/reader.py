@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri._napari.bank_layers import bank_layers
+from napari_samri._napari.bank_reading import bank_layers
 from napari_samri._napari.layers import layer_options, volume_name
 from napari_samri.embeddings.bank import is_bank
 from napari_samri.io import can_read, is_dicom_file, load_volume, marked_labels

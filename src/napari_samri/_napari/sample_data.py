@@ -22,7 +22,7 @@ def open_template() -> list[LayerData]:
     InputError
         If nilearn, which carries the template, is not installed.
     """
-    from napari_samri.io.template import template_file
+    from napari_samri.io import template_file
 
     data, options, kind = layer_data(load_volume(template_file()))
     return [(data, options | {"name": "MNI152 T1"}, kind)]
@@ -30,7 +30,7 @@ def open_template() -> list[LayerData]:
 
 def open_phantom() -> list[LayerData]:
     """Return the layers of a made-up head and of its true labels."""
-    from napari_samri.io.phantom import make_phantom
+    from napari_samri.io import make_phantom
 
     image, labels = make_phantom()
     options = layer_options(image, "phantom")

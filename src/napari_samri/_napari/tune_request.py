@@ -15,20 +15,18 @@ from napari_samri._napari.embed_request import (
     slug,
     write_pair,
 )
-from napari_samri.datasets import Rules, write_manifest
-from napari_samri.datasets.regions import choose_slices
+from napari_samri.datasets import Rules, choose_slices, write_manifest
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError, SamriError
 from napari_samri.filenames import expand_user, stem_of
 from napari_samri.places import home_folder
-from napari_samri.training.objective import find_objective
-from napari_samri.training.pairs import is_held_out, split_pairs
+from napari_samri.training import find_objective, is_held_out, split_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    from napari_samri.jobs.events import Cancel, Progressed
+    from napari_samri.jobs import Cancel, Progressed
 
 # SAMRI shows 5,000 masks of each data set in an epoch, in batches of 1,024: with fewer, most of
 # them would come again and again within few and rough steps.
@@ -223,7 +221,7 @@ def suggested_numbers(
     facts: Facts | None, *, few: bool, objective: str = "samri-bp"
 ) -> dict[str, Any]:
     """Return what a run begins with, on few masks or on many: epochs, batch, and so on."""
-    from napari_samri.training.config import TrainConfig, small_data
+    from napari_samri.training import TrainConfig, small_data
 
     config = TrainConfig(bank=Path(), out=Path(), objective=find_objective(objective))
     if few:

@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from napari_samri._napari.embed_run import Run, Status, Tally
 from napari_samri._napari.tune_request import LAYERS
-from napari_samri.jobs.detached import list_jobs, start_job
-from napari_samri.jobs.durations import duration
-from napari_samri.jobs.events import Measured, Noted, Progressed, is_last
-from napari_samri.training.curves import LOSS, read_curves
-from napari_samri.training.preview import PREVIEW, read_preview
+from napari_samri.jobs import Measured, Noted, Progressed, duration, is_last, list_jobs, start_job
+from napari_samri.training import LOSS, PREVIEW, read_curves, read_preview
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_samri._napari.embed_run import Phase
     from napari_samri._napari.tune_request import TuneRequest
-    from napari_samri.jobs.events import Event
-    from napari_samri.training.preview import Preview
+    from napari_samri.jobs import Event
+    from napari_samri.training import Preview
 
 TUNE_KEY = "fine-tuning run"
 BEST = "best.safetensors"

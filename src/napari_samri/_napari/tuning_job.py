@@ -16,9 +16,9 @@ from napari_samri._napari.tune_run import (
     start_tuning,
     tuning_to_show,
 )
+from napari_samri.atomic import make_folder
 from napari_samri.errors import Cancelled
-from napari_samri.io.atomic import make_folder
-from napari_samri.jobs.detached import new_job_folder
+from napari_samri.jobs import new_job_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from napari_samri._napari.embed_run import Run
     from napari_samri._napari.tune_request import TuneRequest
-    from napari_samri.jobs.events import Cancel
-    from napari_samri.training.preview import Preview
+    from napari_samri.jobs import Cancel
+    from napari_samri.training import Preview
 
 
 class TuningJob(Background):

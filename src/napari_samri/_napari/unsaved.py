@@ -13,14 +13,13 @@ from napari_samri._napari.annotation import SUSPENDED_KEY, Suspended, annotation
 from napari_samri._napari.embed_request import slug
 from napari_samri._napari.layers import reference_of, volume_of
 from napari_samri._napari.moved import check_not_moved
-from napari_samri.session.journal import discard_journal
-from napari_samri.session.saving import prepare_save
+from napari_samri.session import discard_journal, prepare_save
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_samri._napari.annotation import Annotation
-    from napari_samri.session.state import Document
+    from napari_samri.session import Document
 
 
 @dataclass(frozen=True, eq=False)

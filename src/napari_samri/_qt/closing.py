@@ -9,7 +9,7 @@ from napari.utils.notifications import show_error
 from qtpy.QtCore import QEvent, QObject, QThread
 from qtpy.QtWidgets import QFileDialog, QMainWindow, QMessageBox, QWidget
 
-from napari_samri._napari.unsaved import unsaved_labels
+from napari_samri._napari import unsaved_labels
 from napari_samri.errors import SamriError
 from napari_samri.filenames import NIFTI_SUFFIXES, dialog_filter
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari.viewer import Viewer
 
-    from napari_samri._napari.unsaved import Unsaved
+    from napari_samri._napari import Unsaved
 
 LABEL_FILES = dialog_filter("NIfTI", NIFTI_SUFFIXES)
 _NAME = "samri guard"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from napari.utils.theme import get_theme
 from qtpy.QtCore import QSize
 
-from napari_samri.training.curves import draw_curves
+from napari_samri.training import draw_curves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QLabel, QPushButton
 
-from napari_samri._napari.bank_layers import bank_layers
-from napari_samri._napari.bank_view import show_bank
-from napari_samri._napari.embed_request import (
+from napari_samri._napari import (
+    EmbeddingJob,
     EmbedRequest,
+    bank_layers,
     bank_path,
     existing_source,
     image_in_view,
     layer_pair,
+    show_bank,
     suggested_bank,
     warm_request,
 )
-from napari_samri._napari.embedding_job import EmbeddingJob
 from napari_samri._qt.embed_form import EmbedForm
 from napari_samri._qt.embed_progress import EmbedProgress
 from napari_samri._qt.job_widget import JobWidget
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     import napari
 
-    from napari_samri._napari.embed_request import LayerPair
-    from napari_samri._napari.embed_run import Status
+    from napari_samri._napari import LayerPair, Status
     from napari_samri._qt.embed_form import Choices
 
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from magicgui.types import FileDialogMode
 from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox
 
-from napari_samri._napari.tune_request import FEW_MASKS, suggested_numbers
+from napari_samri._napari import FEW_MASKS, suggested_numbers
 from napari_samri._qt.form import JobForm, chosen_path, file_row
 from napari_samri._qt.job_progress import show_text, wrapped
 from napari_samri.errors import InputError
-from napari_samri.geometry.turns import TURNS
-from napari_samri.training.objective import OBJECTIVES
+from napari_samri.geometry import TURNS
+from napari_samri.training import OBJECTIVES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.layers import Image, Labels
 
-    from napari_samri._napari.tune_request import Facts
+    from napari_samri._napari import Facts
 
 Source = Literal["layers", "bank"]
 SOURCES: tuple[tuple[str, Source], ...] = (("open layers", "layers"), ("bank", "bank"))

@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from napari_samri._qt.job_progress import JobProgress, button
 
 if TYPE_CHECKING:
-    from napari_samri._napari.embed_run import Status
+    from napari_samri._napari import Status
 
 
 class FinetuneProgress(JobProgress):

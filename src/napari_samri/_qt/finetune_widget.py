@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
-from napari_samri._napari.connections import Connections
-from napari_samri._napari.embed_request import layer_pair
-from napari_samri._napari.model_choice import use_model_in
-from napari_samri._napari.preview_layers import PreviewLayers
-from napari_samri._napari.tune_request import (
+from napari_samri._napari import (
+    Connections,
+    PreviewLayers,
     TuneRequest,
+    TuneStatus,
+    TuningJob,
     existing_bank,
     facts_of,
+    layer_pair,
     run_folder,
     suggested_run,
+    use_model_in,
 )
-from napari_samri._napari.tune_run import TuneStatus
-from napari_samri._napari.tuning_job import TuningJob
 from napari_samri._qt.curves_plot import CurvesPlot
 from napari_samri._qt.finetune_form import FinetuneForm
 from napari_samri._qt.finetune_progress import FinetuneProgress
@@ -29,18 +29,16 @@ from napari_samri._qt.job_widget import JobWidget
 from napari_samri._qt.relay import relay_steps, run_elsewhere
 from napari_samri._qt.second_viewer import second_viewer
 from napari_samri.errors import SamriError
-from napari_samri.zoo import add_tuned
+from napari_samri.models import add_tuned
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import napari
 
-    from napari_samri._napari.embed_request import LayerPair
-    from napari_samri._napari.embed_run import Status
-    from napari_samri._napari.tune_request import Facts
+    from napari_samri._napari import Facts, LayerPair, Status
     from napari_samri._qt.finetune_form import Choices
-    from napari_samri.zoo import ModelSpec
+    from napari_samri.models import ModelSpec
 
 _LOOK_MILLISECONDS = 300
 _REST_MILLISECONDS = 1000  # of somebody who draws, before the labels are looked through

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_samri._napari.embed_run import Status
+    from napari_samri._napari import Status
 
 _STEPS = 1000
 _LIST_HEIGHT = 120

@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
-from napari_samri._napari.connections import Connections
-from napari_samri._napari.preferences import current_settings
-from napari_samri._napari.roles import images_of, labels_of
+from napari_samri._napari import Connections, current_settings, images_of, labels_of
 from napari_samri._qt.docked import DockedWidget
 from napari_samri._qt.model_panel import ModelPanel
 from napari_samri.errors import SamriError
-from napari_samri.session.settings import write_settings
+from napari_samri.session import write_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import napari
 
-    from napari_samri._napari.background import Background
-    from napari_samri._napari.embed_run import Status
+    from napari_samri._napari import Background, Status
     from napari_samri._qt.form import JobForm
     from napari_samri._qt.job_progress import JobProgress
 

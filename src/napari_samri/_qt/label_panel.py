@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 if TYPE_CHECKING:
-    from napari_samri.session.labels import Label, LabelTable
+    from napari_samri.session import Label, LabelTable
 
 COLOUR, ID, NAME, LOCK = range(4)
 _LABEL = "samri label"  # property of the boxes for locks

@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton, QWidget
 
 if TYPE_CHECKING:
-    from napari_samri.session.request import Preview
+    from napari_samri.session import Preview
 
 CANDIDATES = 3
 

@@ -18,12 +18,18 @@ from qtpy.QtWidgets import (
 )
 
 from napari_samri.filenames import CHECKPOINT_SUFFIXES, dialog_filter
-from napari_samri.zoo import known_models, models_changed, needed_model, unreadable_models
-from napari_samri.zoo.download import local_path, models_dir
+from napari_samri.models import (
+    known_models,
+    local_path,
+    models_changed,
+    models_dir,
+    needed_model,
+    unreadable_models,
+)
 
 if TYPE_CHECKING:
-    from napari_samri.segment.protocol import ModelInfo
-    from napari_samri.zoo import ModelSpec
+    from napari_samri.models import ModelSpec
+    from napari_samri.segment import ModelInfo
 
 FILES = dialog_filter("Checkpoints", CHECKPOINT_SUFFIXES)
 

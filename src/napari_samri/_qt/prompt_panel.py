@@ -5,8 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
-from napari_samri._napari.drawing import POSITIVE, SIGN_COLOURS
-from napari_samri._napari.keys import shown_key
+from napari_samri._napari import POSITIVE, SIGN_COLOURS, shown_key
 
 # (name, layer, napari mode, tooltip)
 TOOLS = (

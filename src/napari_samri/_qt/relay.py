@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from queue import SimpleQueue
 
-    from napari_samri._napari.annotation import Annotation
+    from napari_samri._napari import Annotation
 
 # How long a worker may take to notice that it should stop.
 _POLL_SECONDS = 0.2

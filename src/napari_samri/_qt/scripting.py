@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image, Labels
 
-from napari_samri._napari.annotation import Annotation, annotations_of
-from napari_samri._napari.placing import labels_on_image
-from napari_samri._napari.roles import IMAGE_KEY, may_be_labels
+from napari_samri._napari import (
+    IMAGE_KEY,
+    Annotation,
+    annotations_of,
+    labels_on_image,
+    may_be_labels,
+)
 from napari_samri.errors import InputError, InputWarning
-from napari_samri.geometry.numbers import flag
-from napari_samri.session.settings import read_settings
+from napari_samri.geometry import flag
+from napari_samri.session import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,20 +12,22 @@ from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QMessageBox, QVBoxLayout, QWidget
 
-from napari_samri._napari.canvas import new_labels
-from napari_samri._napari.connections import Connections
-from napari_samri._napari.layers import volume_name
-from napari_samri._napari.model_choice import model_chosen
-from napari_samri._napari.placing import check_layers, labels_on_image
-from napari_samri._napari.preferences import current_settings
-from napari_samri._napari.reader import layer_data, source_of
-from napari_samri._napari.roles import (
+from napari_samri._napari import (
+    Connections,
     as_labels_layer,
+    check_layers,
+    current_settings,
     doubt,
     images_of,
     labels_of,
+    labels_on_image,
+    layer_data,
     may_be_labels,
+    model_chosen,
+    new_labels,
+    source_of,
     use_as_image,
+    volume_name,
 )
 from napari_samri._qt.closing import LABEL_FILES, guard_window
 from napari_samri._qt.docked import DockedWidget
@@ -37,16 +39,14 @@ from napari_samri._qt.start import open_annotation
 from napari_samri.errors import OtherGridError, SamriError, TooLargeError
 from napari_samri.filenames import DICOM_SUFFIXES, NIFTI_SUFFIXES, dialog_filter
 from napari_samri.io import load_volume
-from napari_samri.segment.postprocess import PostProcessing
-from napari_samri.session.saving import prepare_save
-from napari_samri.session.settings import write_settings
+from napari_samri.segment import PostProcessing
+from napari_samri.session import prepare_save, write_settings
 
 if TYPE_CHECKING:
     import napari
 
-    from napari_samri._napari.annotation import Annotation
-    from napari_samri.session.saving import SaveJob
-    from napari_samri.session.settings import Settings
+    from napari_samri._napari import Annotation
+    from napari_samri.session import SaveJob, Settings
 
 IMAGE_FILES = f"{dialog_filter('Images', (*NIFTI_SUFFIXES, *DICOM_SUFFIXES))};;All files (*)"
 

@@ -9,9 +9,7 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_samri._napari.connections import Connections
-from napari_samri._napari.keys import KEYS, bind_keys
-from napari_samri._napari.picking import pick_pixel
+from napari_samri._napari import KEYS, Connections, bind_keys, pick_pixel
 from napari_samri._qt.label_panel import LabelPanel
 from napari_samri._qt.mask_panel import MaskPanel
 from napari_samri._qt.prompt_panel import PromptPanel
@@ -21,8 +19,8 @@ from napari_samri.errors import SamriError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_samri._napari.annotation import Annotation
-    from napari_samri.session.request import Preview
+    from napari_samri._napari import Annotation
+    from napari_samri.session import Preview
 
 
 class SessionPanel(QWidget):

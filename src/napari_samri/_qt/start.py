@@ -5,9 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from napari_samri._napari.annotation import Annotation, annotations_of
-from napari_samri._napari.canvas import labels_drawn_on
-from napari_samri._napari.placing import check_layers
+from napari_samri._napari import Annotation, annotations_of, check_layers, labels_drawn_on
 from napari_samri._qt.relay import relay_events
 from napari_samri._qt.second_viewer import draw_for_itself
 from napari_samri.errors import InputWarning, OtherGridError
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Labels
 
-    from napari_samri.session.settings import Settings
+    from napari_samri.session import Settings
 
 
 def open_annotation(

@@ -9,7 +9,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 if TYPE_CHECKING:
-    from napari_samri.session.service import Activity
+    from napari_samri.session import Activity
 
 _STEPS = 1000
 # Between one slice and the next nothing goes on for a moment, which is not worth showing.

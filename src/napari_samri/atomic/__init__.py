@@ -1,6 +1,5 @@
 """Files and folders that appear whole or not at all."""
 
-from napari_samri.atomic.files import make_folder, replacing
-from napari_samri.atomic.leftovers import own_folder, remove_all_leftovers
+import lazy_loader
 
-__all__ = ["make_folder", "own_folder", "remove_all_leftovers", "replacing"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

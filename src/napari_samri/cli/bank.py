@@ -41,14 +41,14 @@ def add_parser(verbs: Any) -> None:
 
 def run_verify(options: argparse.Namespace) -> int:
     """Check a bank; return 3 if something is damaged."""
-    from napari_samri.embeddings.bank.verify import verify_bank
+    from napari_samri.embeddings.bank import verify_bank
 
     return show_events(verify_bank(options.bank, quick=options.quick, drop=options.drop))
 
 
 def run_info(options: argparse.Namespace) -> None:
     """Print what is in a bank, as text or as JSON."""
-    from napari_samri.embeddings.bank.info import bank_info
+    from napari_samri.embeddings.bank import bank_info
 
     info = bank_info(options.bank)
     text = json.dumps(info, indent=2) if options.json else "\n".join(_lines(info))
@@ -57,7 +57,7 @@ def run_info(options: argparse.Namespace) -> None:
 
 def run_merge(options: argparse.Namespace) -> int:
     """Merge banks; return 3 if a part was left out."""
-    from napari_samri.embeddings.bank.merge import merge_banks
+    from napari_samri.embeddings.bank import merge_banks
 
     return show_events(merge_banks(options.banks, options.out))
 

@@ -86,12 +86,10 @@ def add_parser(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Segment the template, write labels and pictures, print Dice, and open napari."""
+    from napari_samri.atomic import make_folder
     from napari_samri.cli.overlay import picture, save_picture
-    from napari_samri.io import load_volume, save_labels
-    from napari_samri.io.atomic import make_folder
-    from napari_samri.io.template import template_file
-    from napari_samri.segment.predictor import load_predictor
-    from napari_samri.segment.slices import paint_labels, segment_slices
+    from napari_samri.io import load_volume, save_labels, template_file
+    from napari_samri.segment import load_predictor, paint_labels, segment_slices
 
     template = template_file()
     volume = load_volume(template)
@@ -121,8 +119,7 @@ def _truth(task: Task, volume: Volume) -> Volume:
     """Return the mask of a task on the template's grid: the brain itself, or a tissue map."""
     from dataclasses import replace
 
-    from napari_samri.io import load_volume
-    from napari_samri.io.template import template_file
+    from napari_samri.io import load_volume, template_file
 
     if task.truth == "brain":
         return replace(volume, array=volume.array > 0)

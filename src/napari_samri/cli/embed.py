@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from napari_samri.batch import EmbedConfig
-    from napari_samri.jobs.events import Cancel, Event
+    from napari_samri.jobs import Cancel, Event
+    from napari_samri.work import EmbedConfig
 
 _EPILOG = """\
 May be stopped (Ctrl+C) and run again at any time: what is there is left alone. On a cluster,
@@ -69,7 +69,7 @@ def config_of(options: argparse.Namespace) -> EmbedConfig:
     InputError
         If they contradict each other.
     """
-    from napari_samri.batch import EmbedConfig
+    from napari_samri.work import EmbedConfig
 
     if options.out is None:
         message = f"{options.manifest}: --out is missing; expected the bank to make, NAME.zarr."
@@ -91,7 +91,7 @@ def config_of(options: argparse.Namespace) -> EmbedConfig:
 
 def _events(options: argparse.Namespace, cancel: Cancel) -> Iterator[Event]:
     if options.warm:
-        from napari_samri.batch.warm import warm_cache
+        from napari_samri.work import warm_cache
 
         return warm_cache(
             options.manifest,
@@ -104,17 +104,17 @@ def _events(options: argparse.Namespace, cancel: Cancel) -> Iterator[Event]:
         )
     config = config_of(options)
     if options.dask is not None:
-        from napari_samri.batch.cluster import embed_on_cluster
+        from napari_samri.work import embed_on_cluster
 
         return embed_on_cluster(config, options.dask, cancel)
-    from napari_samri.batch import embed_bank
+    from napari_samri.work import embed_bank
 
     return embed_bank(config, cancel)
 
 
 def _write_sbatch(options: argparse.Namespace) -> None:
-    from napari_samri.batch.sbatch import sbatch_script
-    from napari_samri.io.atomic import replacing
+    from napari_samri.atomic import replacing
+    from napari_samri.work import sbatch_script
 
     config = config_of(options)
     with replacing(options.sbatch) as temporary:

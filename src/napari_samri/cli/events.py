@@ -5,20 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_samri.cli.console import Progress, say
-from napari_samri.jobs.events import (
-    Finished,
-    Measured,
-    Noted,
-    Problem,
-    Progressed,
-    Started,
-    Stopped,
-)
+from napari_samri.jobs import Finished, Measured, Noted, Problem, Progressed, Started, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_samri.jobs.events import Event
+    from napari_samri.jobs import Event
 
 EXIT_PARTIAL = 3
 EXIT_STOPPED = 1

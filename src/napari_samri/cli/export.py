@@ -11,7 +11,7 @@ from napari_samri.errors import InputError
 if TYPE_CHECKING:
     import argparse
 
-    from napari_samri.segment.loading import LoadedModel
+    from napari_samri.models import LoadedModel
 
 _EPILOG = """\
 The file has SAM's own layout, in fp32: the encoder of the model that was tuned, and the tuned
@@ -36,8 +36,7 @@ def run(options: argparse.Namespace) -> None:
     if options.out.exists() and not options.overwrite:
         message = f"{options.out}: is there already. Give another name, or --overwrite."
         raise InputError(message)
-    from napari_samri.segment.export import check_export_path, export_checkpoint
-    from napari_samri.segment.loading import load_model
+    from napari_samri.models import check_export_path, export_checkpoint, load_model
 
     check_export_path(options.out)
     progress = Progress().download

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from napari_samri.jobs.events import Cancel, Event
+    from napari_samri.jobs import Cancel, Event
     from napari_samri.training import TrainConfig
 
 _EPILOG = """\
@@ -153,7 +153,7 @@ def _masks(options: argparse.Namespace, config: TrainConfig) -> int:
 
         return masks_in(read_manifest(options.from_manifest), config)["train"]
     from napari_samri.embeddings.bank import Bank
-    from napari_samri.training.pairs import split_pairs
+    from napari_samri.training import split_pairs
 
     splits = split_pairs(
         Bank(options.bank),
@@ -165,8 +165,8 @@ def _masks(options: argparse.Namespace, config: TrainConfig) -> int:
 
 
 def _write_sbatch(options: argparse.Namespace, config: TrainConfig) -> None:
-    from napari_samri.io.atomic import replacing
-    from napari_samri.training.sbatch import sbatch_script
+    from napari_samri.atomic import replacing
+    from napari_samri.training import sbatch_script
 
     with replacing(options.sbatch) as temporary:
         temporary.write_bytes(os.fsencode(sbatch_script(config, code_compat=options.code_compat)))

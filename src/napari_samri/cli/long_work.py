@@ -7,13 +7,13 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.cli.events import EventPrinter
-from napari_samri.jobs.memory import keep_memory
+from napari_samri.jobs import keep_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from napari_samri.jobs.events import Cancel, Event
+    from napari_samri.jobs import Cancel, Event
 
 
 def run_long_work(
@@ -47,7 +47,7 @@ def run_long_work(
 def _reporting(folder: Path | None) -> Any:
     if folder is None:
         return nullcontext()
-    from napari_samri.jobs.reporting import reporting
+    from napari_samri.jobs import reporting
 
     return reporting(folder)
 

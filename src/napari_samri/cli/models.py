@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.cli.console import say, show
-from napari_samri.zoo import (
+from napari_samri.models import (
     ModelSpec,
     known_models,
     local_path,

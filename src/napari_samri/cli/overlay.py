@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from napari_samri.atomic import replacing
 from napari_samri.errors import InputError
 from napari_samri.filenames import has_suffix
-from napari_samri.geometry.intensity import finite
-from napari_samri.io.atomic import replacing
+from napari_samri.geometry import finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from napari_samri.geometry import Volume
     from napari_samri.prompts import PromptSet
-    from napari_samri.segment.slices import SliceMask
+    from napari_samri.segment import SliceMask
 
     BoolArray = NDArray[np.bool_]
     RGB = NDArray[np.uint8]

@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     _check_out(options)
     rules, sources = _rules(options), _sources(options)
     from napari_samri.cli.console import Progress, say, show
-    from napari_samri.cli.main import EXIT_PARTIAL
+    from napari_samri.cli.program import EXIT_PARTIAL
     from napari_samri.datasets import prepare, with_relative_roots, write_manifest
 
     progress = Progress()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari_samri.geometry import Volume
-    from napari_samri.segment.slices import SliceMask
+    from napari_samri.segment import SliceMask
 
 _EPILOG = """\
 Indices are those of the file's own array, as nibabel gives it; they start at 0. Boxes and points
@@ -71,9 +71,7 @@ def run(options: argparse.Namespace) -> None:
     _check_outputs(options)
     from napari_samri.cli.console import Progress
     from napari_samri.io import load_volume, save_labels
-    from napari_samri.segment.postprocess import PostProcessing
-    from napari_samri.segment.predictor import load_predictor
-    from napari_samri.segment.slices import paint_labels, segment_slices
+    from napari_samri.segment import PostProcessing, load_predictor, paint_labels, segment_slices
 
     begin = time.perf_counter()
     volume = load_volume(options.image, max_voxels=options.max_voxels)
@@ -168,8 +166,8 @@ def _picture_written(
     if path is None:
         yield
         return
+    from napari_samri.atomic import replacing
     from napari_samri.cli.overlay import picture
-    from napari_samri.io.atomic import replacing
 
     same = [mask for mask in masks if mask.plane == masks[0].plane]
     with replacing(path) as temporary:

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_samri.errors import Cancelled, InputError
-from napari_samri.jobs.durations import duration
-from napari_samri.jobs.events import Finished, Noted, Stopped, never
+from napari_samri.jobs import Finished, Noted, Stopped, duration, never
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from napari_samri.batch import EmbedConfig
-    from napari_samri.datasets import Manifest
-    from napari_samri.datasets.manifest import SliceEntry
-    from napari_samri.jobs.events import Cancel, Event
-    from napari_samri.training import TrainConfig
-    from napari_samri.training.estimate import Estimate
+    from napari_samri.datasets import Manifest, SliceEntry
+    from napari_samri.jobs import Cancel, Event
+    from napari_samri.training import Estimate, TrainConfig
+    from napari_samri.work import EmbedConfig
 
 BANK, TURNED = "bank.zarr", "turned.json"
 _SAMPLE_SLICES = 4
@@ -53,8 +50,8 @@ def embed_then_fit(manifest: Path, config: TrainConfig, cancel: Cancel = never) 
 
 def _embedded(manifest: Path, config: TrainConfig, cancel: Cancel) -> Generator[Event, None, bool]:
     """Embed into the run's bank; return whether that was finished."""
-    from napari_samri.batch import embed_bank
-    from napari_samri.training.config import turned_bank
+    from napari_samri.training import turned_bank
+    from napari_samri.work import embed_bank
 
     _check_unchanged(manifest, config)
     every = [_embedding(manifest, config.bank, config)]
@@ -85,9 +82,9 @@ def _of_training(path: Path, folder: Path) -> Path:
 
 def _check_unchanged(manifest: Path, config: TrainConfig) -> None:
     """Refuse to add to the bank of a run that was begun, or to train on labels that are gone."""
-    from napari_samri.batch.planning import changes_in
     from napari_samri.datasets import read_manifest
-    from napari_samri.training.state import FILE
+    from napari_samri.training import FILE
+    from napari_samri.work import changes_in
 
     if not config.bank.exists():
         return
@@ -105,7 +102,7 @@ def estimate_run(
     config: TrainConfig, manifest: Path | None, cancel: Cancel = never
 ) -> Iterator[Event]:
     """Measure how long a run will take, and tell it as the text and details of `Finished`."""
-    from napari_samri.training.estimate import estimate
+    from napari_samri.training import estimate
 
     yield Noted(text="measuring a few steps")
     try:
@@ -129,7 +126,7 @@ def estimate_run(
 
 def masks_in(manifest: Manifest, config: TrainConfig) -> dict[str, int]:
     """Return how many masks of a manifest are trained and validated on, as `split_pairs` does."""
-    from napari_samri.training.pairs import is_held_out
+    from napari_samri.training import is_held_out
 
     counts = {"train": 0, "validation": 0}
     for study in manifest.studies:
@@ -154,9 +151,9 @@ def _objects(entry: SliceEntry, config: TrainConfig) -> int:
 
 def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimate, float]:
     """Embed a few slices into a bank of their own, and estimate for all from that."""
-    from napari_samri.batch import embed_bank
     from napari_samri.datasets import read_manifest, write_manifest
-    from napari_samri.training.estimate import Counts, estimate
+    from napari_samri.training import Counts, estimate
+    from napari_samri.work import embed_bank
 
     manifest = read_manifest(path)
     counts = Counts(**masks_in(manifest, config))
@@ -176,7 +173,7 @@ def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimat
 
 
 def _embedding(manifest: Path, bank: Path, config: TrainConfig) -> EmbedConfig:
-    from napari_samri.batch import EmbedConfig
+    from napari_samri.work import EmbedConfig
 
     return EmbedConfig(
         manifest=manifest,
@@ -200,7 +197,7 @@ def _sample(manifest: Manifest, path: Path) -> Manifest:
 
 def _from_anywhere(manifest: Manifest, path: Path) -> Manifest:
     """Return a manifest whose data sets are found wherever it lies."""
-    from napari_samri.datasets.manifest import root_of
+    from napari_samri.datasets import root_of
 
     datasets = tuple(
         replace(dataset, root=str(root_of(dataset, path))) for dataset in manifest.datasets

@@ -203,7 +203,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     StoreError
         If it cannot be written.
     """
-    from napari_samri.io.atomic import replacing
+    from napari_samri.atomic import replacing
 
     with replacing(path, durable=True) as temporary:
         temporary.write_bytes(manifest_to_json(manifest))

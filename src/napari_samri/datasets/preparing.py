@@ -18,8 +18,8 @@ from napari_samri.datasets.rules import Rules
 from napari_samri.datasets.sources import Source, gather
 from napari_samri.datasets.split import empty_splits, split_of
 from napari_samri.errors import InputError, InputWarning
-from napari_samri.geometry.numbers import whole
-from napari_samri.jobs.events import Progressed
+from napari_samri.geometry import whole
+from napari_samri.jobs import Progressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Image embeddings: computed once, kept by content, shared by all models with one encoder."""
 
-from napari_samri.embeddings.cache import EmbeddingCache, default_cache
-from napari_samri.embeddings.embedding import Embedding
-from napari_samri.embeddings.key import embedding_key
+import lazy_loader
 
-__all__ = ["Embedding", "EmbeddingCache", "default_cache", "embedding_key"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

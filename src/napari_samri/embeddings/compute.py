@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from napari_samri.sam.products import fast_products
+from napari_samri.models import fast_products
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from napari_samri.sam.family import Family
+    from napari_samri.models import Family
 
-    # Called with the share of the encoder that is done, 0 to 1; raises `Cancelled` to stop it.
-    Checkpoint = Callable[[float], None]
+# Called with the share of the encoder that is done, 0 to 1; raises `Cancelled` to stop it.
+Checkpoint = Callable[[float], None]
 
 
 def encode(

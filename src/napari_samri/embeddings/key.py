@@ -17,7 +17,7 @@ def embedding_key(encoder: str, preprocessing: str, image: NDArray[np.uint8]) ->
     Parameters
     ----------
     encoder : str
-        SHA-256 of the encoder's tensors (`napari_samri.sam.identity.encoder_sha256`).
+        SHA-256 of the encoder's tensors (`napari_samri.models.identity.encoder_sha256`).
     preprocessing : str
         Id of the family's preprocessing.
     image : uint8 array (H, W)

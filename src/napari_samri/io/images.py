@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 
+from napari_samri.atomic import replacing
 from napari_samri.errors import InputError
 from napari_samri.filenames import NIFTI_SUFFIXES, check_name, expand_user, has_suffix
 from napari_samri.geometry import Grid, Orientation, Volume
-from napari_samri.io.atomic import replacing
 from napari_samri.io.labels import GEOMETRY
 from napari_samri.io.nifti_header import image_class, source_header
 

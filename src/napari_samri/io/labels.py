@@ -10,9 +10,9 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from napari_samri.atomic import replacing
 from napari_samri.errors import GeometryError, InputError, StoreError
 from napari_samri.filenames import NIFTI_SUFFIXES, check_name, expand_user, has_suffix
-from napari_samri.io.atomic import replacing
 from napari_samri.io.label_rule import as_labels
 from napari_samri.io.nifti_header import image_class, source_header
 

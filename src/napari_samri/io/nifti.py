@@ -16,8 +16,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from napari_samri.errors import InputError, InputWarning
 from napari_samri.filenames import NIFTI_SUFFIXES, has_suffix
-from napari_samri.geometry import Grid, Volume
-from napari_samri.geometry.grid import guess_plane_axis
+from napari_samri.geometry import Grid, Volume, guess_plane_axis
 from napari_samri.io.nifti_header import (
     HEAD_BYTES,
     checked_affine,

@@ -17,7 +17,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from napari_samri.errors import GeometryError, InputError, InputWarning, TooLargeError
-from napari_samri.geometry.grid import check_affine
+from napari_samri.geometry import check_affine
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import nibabel as nib
 import numpy as np
 
-from napari_samri.geometry import Grid, Volume
-from napari_samri.geometry.grid import guess_plane_axis
+from napari_samri.geometry import Grid, Volume, guess_plane_axis
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

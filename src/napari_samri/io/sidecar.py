@@ -9,10 +9,10 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from napari_samri.atomic import replacing
 from napari_samri.codec import read_json
 from napari_samri.errors import MissingFileError
 from napari_samri.filenames import NIFTI_SUFFIXES, stem_of
-from napari_samri.io.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -37,7 +37,7 @@ from napari_samri.jobs.job_folder import (
     process_of,
     seconds_since_asked,
 )
-from napari_samri.jobs.reporting import Reporter, reporting
+from napari_samri.jobs.report_file import Reporter, reporting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,10 @@ from napari_samri.codec import (
 from napari_samri.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    # Tells whether the work shall stop; called often, so it must be quick.
-    Cancel = Callable[[], bool]
+# Tells whether the work shall stop; called often, so it must be quick.
+Cancel = Callable[[], bool]
 
 
 @dataclass(frozen=True, kw_only=True)

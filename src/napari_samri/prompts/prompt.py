@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samri.errors import InputError
-from napari_samri.geometry.numbers import flag, number
+from napari_samri.geometry import flag, number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

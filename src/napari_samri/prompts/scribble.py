@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samri.errors import InputError
-from napari_samri.geometry.numbers import flag, number, whole
+from napari_samri.geometry import flag, number, whole
 from napari_samri.prompts.drawing import check_path
 from napari_samri.prompts.prompt import Point
 

@@ -14,27 +14,22 @@ from napari_samri.embeddings import (
     EmbeddingCache,
     default_cache,
     embedding_key,
+    encode,
 )
-from napari_samri.embeddings.compute import encode
 from napari_samri.errors import InputError, InputWarning, ModelError
-from napari_samri.geometry.numbers import row, table
+from napari_samri.geometry import row, table
+from napari_samri.models import BEST, LoadedModel, box_prior, fast_products, load_model
 from napari_samri.prompts import Box, Point
-from napari_samri.sam.prior import box_prior
-from napari_samri.sam.products import fast_products
 from napari_samri.segment.candidates import Candidates
-from napari_samri.segment.loading import LoadedModel, load_model
-from napari_samri.zoo.spec import BEST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_samri.embeddings.compute import Checkpoint
-    from napari_samri.geometry.frames import Frame
-    from napari_samri.geometry.intensity import Window
-    from napari_samri.zoo import ModelSpec
-    from napari_samri.zoo.download import ProgressCallback
+    from napari_samri.embeddings import Checkpoint
+    from napari_samri.geometry import Frame, Window
+    from napari_samri.models import ModelSpec, ProgressCallback
 
     Array = NDArray[Any]
     Bytes = NDArray[np.uint8]

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import DownloadError, InputError, ModelError, SamriError, StoreError
-from napari_samri.geometry.intensity import Window
-from napari_samri.jobs.wire import Message
+from napari_samri.geometry import Window
+from napari_samri.jobs import Message
 from napari_samri.prompts import Box, MaskRegion, Point, Prompt
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samri.errors import InputError
-from napari_samri.geometry import Plane, Volume
-from napari_samri.geometry.intensity import percentile_window
+from napari_samri.geometry import Plane, Volume, percentile_window
 from napari_samri.prompts import Box, Point, PromptSet
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
 

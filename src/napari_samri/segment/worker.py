@@ -16,7 +16,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from napari_samri.errors import Cancelled, InputWarning, SamriError
-from napari_samri.jobs.child import serve
+from napari_samri.jobs import serve
 from napari_samri.segment.protocol import (
     Answered,
     Cancel,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_samri.embeddings import Embedding
-    from napari_samri.jobs.wire import Message
+    from napari_samri.jobs import Message
     from napari_samri.segment.answers import Answerer
 
 _REPORT_SECONDS = 0.1
@@ -153,7 +153,7 @@ class Worker:
 
     def _load(self, job: Load) -> None:
         # Here and not above: torch takes seconds, in which jobs are already read.
-        from napari_samri.embeddings.cache import EmbeddingCache, cache_dir
+        from napari_samri.embeddings import EmbeddingCache, cache_dir
         from napari_samri.segment.answers import Answerer
         from napari_samri.segment.predictor import load_predictor
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Volume
-    from napari_samri.segment.protocol import ModelInfo
+    from napari_samri.segment import ModelInfo
     from napari_samri.session.request import Preview
 
     Array = NDArray[Any]

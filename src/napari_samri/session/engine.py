@@ -5,19 +5,12 @@ from __future__ import annotations
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari_samri.jobs.child import Child
-from napari_samri.segment.protocol import (
-    Cancel,
-    Died,
-    Load,
-    Loaded,
-    job_to_message,
-    message_to_event,
-)
+from napari_samri.jobs import Child
+from napari_samri.segment import Cancel, Died, Load, Loaded, job_to_message, message_to_event
 
 if TYPE_CHECKING:
-    from napari_samri.jobs.wire import Message
-    from napari_samri.segment.protocol import Job
+    from napari_samri.jobs import Message
+    from napari_samri.segment import Job
 
 WORKER = "napari_samri.segment.worker"
 

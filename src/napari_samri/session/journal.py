@@ -27,8 +27,7 @@ from filelock import FileLock, Timeout
 
 from napari_samri.codec import Flaw
 from napari_samri.errors import InputError, InputWarning, SamriError, StoreError
-from napari_samri.jobs.folders import STATE_VARIABLE, state_dir
-from napari_samri.jobs.wire import Message, encode_message
+from napari_samri.jobs import STATE_VARIABLE, Message, encode_message, state_dir
 from napari_samri.session.edits import Edit
 from napari_samri.session.record import commit_to_json, document_to_json
 from napari_samri.session.replay import VERSION, replay

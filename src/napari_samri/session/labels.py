@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_samri.codec import convert, flag, integer, list_of, record, text
 from napari_samri.errors import InputError
-from napari_samri.geometry import numbers
-from napari_samri.geometry.numbers import whole
+from napari_samri.geometry import numbers, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_samri.codec import Flaw, convert, integer, list_of, one_of, record, text
 from napari_samri.errors import InputError, SamriError, StoreError
-from napari_samri.jobs.wire import is_torn, read_message
+from napari_samri.jobs import is_torn, read_message
 from napari_samri.session.labels import MAX_LABEL, LabelTable
 from napari_samri.session.record import COMMIT, DOCUMENT
 from napari_samri.session.state import Commit, Document
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Volume
-    from napari_samri.jobs.wire import Message
+    from napari_samri.jobs import Message
 
     Array = NDArray[Any]
 

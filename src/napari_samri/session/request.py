@@ -9,8 +9,7 @@ import numpy as np
 
 from napari_samri.errors import InputError
 from napari_samri.prompts import Prompt, mask_to_box
-from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
-from napari_samri.segment.protocol import DEFAULT_MODEL, ModelChoice
+from napari_samri.segment import DEFAULT_MODEL, NO_POST_PROCESSING, ModelChoice, PostProcessing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

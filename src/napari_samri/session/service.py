@@ -15,8 +15,8 @@ import numpy as np
 from psygnal import Signal
 
 from napari_samri.errors import ModelError
-from napari_samri.geometry.intensity import percentile_window
-from napari_samri.segment.protocol import (
+from napari_samri.geometry import percentile_window
+from napari_samri.segment import (
     DEFAULT_MODEL,
     Answered,
     Cancel,
@@ -37,8 +37,7 @@ from napari_samri.session.ahead import slices_ahead
 from napari_samri.session.request import Preview, Request
 
 if TYPE_CHECKING:
-    from napari_samri.geometry import Plane, Volume
-    from napari_samri.geometry.intensity import Window
+    from napari_samri.geometry import Plane, Volume, Window
     from napari_samri.session.engine import Engine
 
 

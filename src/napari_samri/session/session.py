@@ -9,9 +9,9 @@ import numpy as np
 from psygnal import Signal
 
 from napari_samri.errors import InputError, SamriError
-from napari_samri.geometry.numbers import flag, whole
+from napari_samri.geometry import flag, whole
 from napari_samri.prompts import MaskRegion, PromptSet
-from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
+from napari_samri.segment import NO_POST_PROCESSING, PostProcessing
 from napari_samri.session.committing import commit_edit, commit_record
 from napari_samri.session.edits import Edit, paint_edit, relabel_edit
 from napari_samri.session.label_array import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Plane, Volume
-    from napari_samri.segment.protocol import ModelInfo
+    from napari_samri.segment import ModelInfo
     from napari_samri.session.service import MaskService
 
     Array = NDArray[Any]

@@ -7,9 +7,9 @@ import logging
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_samri.atomic import replacing
 from napari_samri.codec import Flaw, flag, integer, line, read_json, shown, text
 from napari_samri.errors import InputError, MissingFileError, StoreError
-from napari_samri.io.atomic import replacing
 from napari_samri.places import user_folder
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
-from napari_samri.geometry.turns import TURNS
+from napari_samri.geometry import TURNS
 from napari_samri.training.objective import OPTIMISERS, SAMRI_BP, Objective, recipe_of
 
 if TYPE_CHECKING:

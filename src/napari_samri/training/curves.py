@@ -9,9 +9,9 @@ from functools import lru_cache
 from os import SEEK_END
 from typing import IO, TYPE_CHECKING, Any
 
+from napari_samri.atomic import replacing
 from napari_samri.codec import map_of, number, parse_json, read_bytes, read_each
 from napari_samri.errors import InputError, SamriError, StoreError
-from napari_samri.io.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from napari_samri.jobs.events import Measured
+    from napari_samri.jobs import Measured
 
 logger = logging.getLogger(__name__)
 

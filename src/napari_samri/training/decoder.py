@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_samri.sam.batched import decode_batch
-from napari_samri.sam.prior import box_prior
+from napari_samri.models import box_prior
+from napari_samri.models.sam1 import decode_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_samri.segment.loading import LoadedModel
+    from napari_samri.models import LoadedModel
 
 PADDING = -1.0
 NEGATIVE, POSITIVE, CORNER_LOW, CORNER_HIGH = 0.0, 1.0, 2.0, 3.0

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_samri.sam.tuned import DecoderCard, write_decoder
-from napari_samri.segment.tuned import card_of
+from napari_samri.models import DecoderCard, card_of, write_decoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from napari_samri.embeddings.bank import Bank
-    from napari_samri.segment.loading import LoadedModel
+    from napari_samri.models import LoadedModel
     from napari_samri.training.config import TrainConfig
     from napari_samri.training.run import Run
 

@@ -12,18 +12,8 @@ from typing import TYPE_CHECKING
 from napari_samri.atomic import remove_all_leftovers
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError, StoreError
-from napari_samri.jobs.events import (
-    Event,
-    Finished,
-    Measured,
-    Noted,
-    Progressed,
-    Started,
-    Stopped,
-    never,
-)
-from napari_samri.sam.device import resolve_device
-from napari_samri.segment.loading import load_model
+from napari_samri.jobs import Event, Finished, Measured, Noted, Progressed, Started, Stopped, never
+from napari_samri.models import load_model, resolve_device
 from napari_samri.training.config import turned_bank
 from napari_samri.training.curves import add_point, save_picture
 from napari_samri.training.decoder import PromptedDecoder
@@ -42,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from pathlib import Path
 
-    from napari_samri.jobs.events import Cancel
+    from napari_samri.jobs import Cancel
     from napari_samri.training.config import TrainConfig
     from napari_samri.training.pairs import Pairs
     from napari_samri.training.ranks import Ranks

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from napari_samri.errors import ModelError
-from napari_samri.jobs.events import never
-from napari_samri.sam.products import fast_products
+from napari_samri.jobs import never
+from napari_samri.models import fast_products
 from napari_samri.training.step import rounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_samri.jobs.events import Cancel
+    from napari_samri.jobs import Cancel
     from napari_samri.training.config import TrainConfig
     from napari_samri.training.decoder import PromptedDecoder
     from napari_samri.training.plan import Group

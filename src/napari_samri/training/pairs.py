@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri.datasets.rules import SPLITS
+from napari_samri.datasets import SPLITS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

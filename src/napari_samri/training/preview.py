@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri.io.atomic import replacing
+from napari_samri.atomic import replacing
 from napari_samri.training.pairs import label_and_piece
 
 if TYPE_CHECKING:

@@ -10,23 +10,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
-from napari_samri.jobs.ahead import run_ahead
-from napari_samri.jobs.events import Noted
-from napari_samri.sam.checkpoint import read_checkpoint
+from napari_samri.jobs import Noted, run_ahead
+from napari_samri.models import DECODER_PREFIX, read_checkpoint
 from napari_samri.training.export import best_path
 from napari_samri.training.plan import micro_batches, share_of
 from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.state import FILE, save_state
 from napari_samri.training.validate import mean_dice
-from napari_samri.zoo.card import DECODER_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from napari_samri.embeddings.bank import Bank
-    from napari_samri.jobs.events import Cancel
-    from napari_samri.sam.tuned import DecoderCard
-    from napari_samri.segment.loading import LoadedModel
+    from napari_samri.jobs import Cancel
+    from napari_samri.models import DecoderCard, LoadedModel
     from napari_samri.training.config import TrainConfig
     from napari_samri.training.optimise import Optimiser, StepSums
     from napari_samri.training.plan import EpochPlan, Group

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_samri.embeddings.bank.plan import slice_place
+from napari_samri.embeddings.bank import slice_place
 from napari_samri.training.pairs import label_and_piece, low_res_scale
 from napari_samri.training.prompts import tight_boxes
 from napari_samri.training.step import Samples
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samri.embeddings.bank import Bank
-    from napari_samri.embeddings.bank.plan import SlicePlace
+    from napari_samri.embeddings.bank import Bank, SlicePlace
     from napari_samri.training.plan import Group
 
 # A piece of fewer low-resolution pixels is a speck, not an object.

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
-from napari_samri.sam.losses import dice_loss, focal_loss, mask_iou
 from napari_samri.training.decoder import (
     CORNER_HIGH,
     CORNER_LOW,
@@ -23,6 +22,7 @@ from napari_samri.training.decoder import (
     Prompt,
     PromptedDecoder,
 )
+from napari_samri.training.losses import dice_loss, focal_loss, mask_iou
 from napari_samri.training.prompts import (
     FIRST_NUMBERS,
     STEP_NUMBERS,

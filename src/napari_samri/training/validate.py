@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_samri.jobs.ahead import run_ahead
-from napari_samri.sam.products import fast_products
+from napari_samri.jobs import run_ahead
+from napari_samri.models import fast_products
 from napari_samri.training.plan import Group, micro_batches, share_of
 from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.step import answers
@@ -18,7 +18,7 @@ from napari_samri.training.step import answers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_samri.jobs.events import Cancel
+    from napari_samri.jobs import Cancel
     from napari_samri.training.decoder import PromptedDecoder
     from napari_samri.training.objective import Objective
     from napari_samri.training.pairs import Pairs

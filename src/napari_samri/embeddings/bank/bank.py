@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samri.datasets.manifest import SliceEntry, Study
+    from napari_samri.datasets import SliceEntry, Study
     from napari_samri.embeddings.bank.part import Part
 
     Array = NDArray[Any]

@@ -25,8 +25,7 @@ from napari_samri.codec import (
 )
 from napari_samri.embeddings.bank.zarr_files import zarr_group
 from napari_samri.errors import InputError, MissingFileError, ModelError, StoreError
-from napari_samri.geometry.low_res import REDUCTIONS, Reduction
-from napari_samri.geometry.turns import TURNS
+from napari_samri.geometry import REDUCTIONS, TURNS, Reduction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.datasets.rules import SPLITS
+from napari_samri.datasets import SPLITS
 from napari_samri.embeddings.bank.bank import Bank
 from napari_samri.embeddings.bank.parts import parts_of
 

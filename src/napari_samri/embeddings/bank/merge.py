@@ -10,15 +10,7 @@ from napari_samri.atomic import own_folder
 from napari_samri.embeddings.bank.header import create_bank, read_header
 from napari_samri.embeddings.bank.parts import PARTS, parts_of
 from napari_samri.errors import InputError, StoreError
-from napari_samri.jobs.events import (
-    Event,
-    Finished,
-    Problem,
-    Progressed,
-    Started,
-    Stopped,
-    never,
-)
+from napari_samri.jobs import Event, Finished, Problem, Progressed, Started, Stopped, never
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_samri.embeddings.bank.header import BankHeader
     from napari_samri.embeddings.bank.part import Part
-    from napari_samri.jobs.events import Cancel
+    from napari_samri.jobs import Cancel
 
 
 def merge_banks(banks: Sequence[Path], out: Path, cancel: Cancel = never) -> Iterator[Event]:

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from napari_samri.datasets.manifest import manifest_from_json
+from napari_samri.datasets import manifest_from_json
 from napari_samri.embeddings.bank.arrays import create_arrays
 from napari_samri.embeddings.bank.header import read_header
 from napari_samri.embeddings.bank.part import MAKING, PLAN, Part

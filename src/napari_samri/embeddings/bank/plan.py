@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri.datasets.manifest import Manifest, manifest_to_json
-from napari_samri.datasets.rules import SPLITS
+from napari_samri.datasets import SPLITS, Manifest, manifest_to_json
 from napari_samri.embeddings.bank.arrays import SHARD_ROWS, row_arrays
 
 if TYPE_CHECKING:
@@ -23,13 +22,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samri.datasets.manifest import SliceEntry, Study
+    from napari_samri.datasets import SliceEntry, Study
     from napari_samri.embeddings.bank.arrays import RowArray
     from napari_samri.embeddings.bank.header import BankHeader
 
     Table = dict[str, NDArray[Any]]
-    SliceKey = tuple[str, str, int, int, str, str]
-    SlicePlace = tuple[str, str, int, int]
+
+SliceKey = tuple[str, str, int, int, str, str]
+SlicePlace = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_samri.datasets.manifest import Study
+    from napari_samri.datasets import Study
     from napari_samri.embeddings.bank.part import Part
 
     Array = NDArray[Any]

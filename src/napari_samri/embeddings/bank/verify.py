@@ -18,23 +18,14 @@ from napari_samri.embeddings.bank.header import header_differs, read_header
 from napari_samri.embeddings.bank.part import Part
 from napari_samri.embeddings.bank.parts import open_part, part_folders
 from napari_samri.errors import InputError
-from napari_samri.jobs.events import (
-    Event,
-    Finished,
-    Noted,
-    Problem,
-    Progressed,
-    Started,
-    Stopped,
-    never,
-)
+from napari_samri.jobs import Event, Finished, Noted, Problem, Progressed, Started, Stopped, never
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from napari_samri.embeddings.bank.header import BankHeader
-    from napari_samri.jobs.events import Cancel
+    from napari_samri.jobs import Cancel
 
 
 def verify_bank(

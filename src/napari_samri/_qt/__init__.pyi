@@ -1,0 +1,3 @@
+from .scripting import start_session
+
+__all__ = ["start_session"]

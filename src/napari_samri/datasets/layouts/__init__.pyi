@@ -1,0 +1,13 @@
+from .base import Case, Findings, Layout
+from .folders import find_in_two_folders
+from .registry import LAYOUTS, detect_layout, layout_by_id
+
+__all__ = [
+    "LAYOUTS",
+    "Case",
+    "Findings",
+    "Layout",
+    "detect_layout",
+    "find_in_two_folders",
+    "layout_by_id",
+]

@@ -1,0 +1,5 @@
+"""SAM's own networks: built from a checkpoint, and their decoder run for many prompts at once."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

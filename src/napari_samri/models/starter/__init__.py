@@ -1,0 +1,5 @@
+"""The starter in the package: its network, its preprocessing and its weights."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,0 @@
-"""The networks: a checkpoint read, its architecture built, a device chosen. Torch begins here."""

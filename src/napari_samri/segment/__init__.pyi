@@ -1,0 +1,53 @@
+from .candidates import Candidates
+from .postprocess import NO_POST_PROCESSING, PostProcessing
+from .predictor import Predictor, load_predictor
+from .protocol import (
+    DEFAULT_MODEL,
+    Answered,
+    Cancel,
+    Died,
+    Dropped,
+    Encode,
+    Encoded,
+    Event,
+    Failed,
+    Job,
+    Load,
+    Loaded,
+    ModelChoice,
+    ModelInfo,
+    Predict,
+    Progress,
+    job_to_message,
+    message_to_event,
+)
+from .slices import SliceMask, paint_labels, segment_slices
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "NO_POST_PROCESSING",
+    "Answered",
+    "Cancel",
+    "Candidates",
+    "Died",
+    "Dropped",
+    "Encode",
+    "Encoded",
+    "Event",
+    "Failed",
+    "Job",
+    "Load",
+    "Loaded",
+    "ModelChoice",
+    "ModelInfo",
+    "PostProcessing",
+    "Predict",
+    "Predictor",
+    "Progress",
+    "SliceMask",
+    "job_to_message",
+    "load_predictor",
+    "message_to_event",
+    "paint_labels",
+    "segment_slices",
+]

@@ -1,0 +1,32 @@
+from .config import TrainConfig, small_data, turned_bank
+from .cost import Counts, Estimate, estimate
+from .curves import LOSS, draw_curves, read_curves
+from .loop import fit
+from .objective import OBJECTIVES, Objective, find_objective
+from .pairs import is_held_out, split_pairs
+from .preview import PREVIEW, Preview, read_preview
+from .sbatch import sbatch_script
+from .state import FILE
+
+__all__ = [
+    "FILE",
+    "LOSS",
+    "OBJECTIVES",
+    "PREVIEW",
+    "Counts",
+    "Estimate",
+    "Objective",
+    "Preview",
+    "TrainConfig",
+    "draw_curves",
+    "estimate",
+    "find_objective",
+    "fit",
+    "is_held_out",
+    "read_curves",
+    "read_preview",
+    "sbatch_script",
+    "small_data",
+    "split_pairs",
+    "turned_bank",
+]

@@ -1,0 +1,1 @@
+"""How the starter in the package was trained: on made-up slices, without a patient."""

@@ -1,0 +1,59 @@
+"""What a batch run is to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_samri.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_samri.embeddings.bank import Quantisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig:
+    """A batch run.
+
+    Parameters
+    ----------
+    manifest : pathlib.Path
+        Made by ``napari-samri prepare``.
+    out : pathlib.Path
+        The bank to make or to append to.
+    model : str
+        Id of a known model, or a checkpoint file; only its encoder is used.
+    family : str, optional
+        Preprocessing of a checkpoint given by path.
+    device : str
+        ``auto``, or a device's name.
+    quantisation : str
+        ``float16``, or ``int8`` (half the bytes).
+    turn : int
+        0 to 7: slices and labels are turned so first (`napari_samri.geometry.turns`), for banks
+        that a training shows its decoder beside the one that is as the scans are.
+    rank, ranks : int
+        This run does every `ranks`-th shard, from the shard `rank` on.
+
+    Raises
+    ------
+    InputError
+        If the rank is not one of the ranks.
+    """
+
+    manifest: Path
+    out: Path
+    model: str = "starter"
+    family: str | None = None
+    device: str = "auto"
+    quantisation: Quantisation = "float16"
+    turn: int = 0
+    rank: int = 0
+    ranks: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.ranks:
+            message = f"the rank is {self.rank} of {self.ranks}; expected 0 to {self.ranks - 1}."
+            raise InputError(message)

@@ -1,0 +1,88 @@
+"""The encoder of a batch run: loaded once per process, slices in, half precision out."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from napari_samri.embeddings import encode_input
+from napari_samri.embeddings.bank import BankHeader, to_half
+from napari_samri.errors import Cancelled
+from napari_samri.models import load_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_samri.geometry import Frame
+    from napari_samri.jobs import Cancel
+    from napari_samri.models import Family, LoadedModel
+
+
+class BankEncoder:
+    """Encodes slices for a bank.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    """
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+        self.frame = lru_cache(maxsize=16)(self._make_frame)
+
+    @property
+    def family(self) -> Family:
+        """The preprocessing of slices."""
+        return self._model.family
+
+    def header(self, quantisation: Any, turn: int = 0) -> BankHeader:
+        """Return the header of a bank with this encoder's embeddings."""
+        network = self._model.network
+        low_res = network.prompt_encoder.mask_input_size[0]
+        channels = network.prompt_encoder.embed_dim
+        side = network.prompt_encoder.image_embedding_size[0]
+        return BankHeader(
+            architecture=self._model.spec.architecture,
+            encoder=self._model.encoder,
+            family=self.family.id,
+            preprocessing=self.family.preprocessing,
+            input_size=network.image_encoder.img_size,
+            low_res_size=low_res,
+            embedding_shape=(channels, side, side),
+            quantisation=quantisation,
+            turn=turn,
+        )
+
+    def __call__(self, input_image: Any, cancel: Cancel) -> NDArray[np.float16]:
+        """Return the embedding (C, h, w) of an encoder's input (1, C, S, S).
+
+        Raises
+        ------
+        Cancelled
+            If `cancel` says so while the encoder works.
+        """
+
+        def checkpoint(_: float) -> None:
+            if cancel():
+                raise Cancelled
+
+        network = self._model.network
+        return to_half(
+            encode_input(network.image_encoder, input_image, self._model.device, checkpoint)
+        )
+
+    def _make_frame(self, shape: tuple[int, int]) -> Frame:
+        return self._model.family.make_frame(shape)
+
+
+@lru_cache(maxsize=1)
+def load_encoder(model: str, device: str, family: str | None) -> BankEncoder:
+    """Load a model's encoder; a process that asks again gets the same one.
+
+    Raises
+    ------
+    ModelError, DownloadError, InputError
+        If the model is unknown, cannot be had, or is not what it should be.
+    """
+    return BankEncoder(load_model(model, device, family=family))
