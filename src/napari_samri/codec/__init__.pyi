@@ -3,6 +3,7 @@ from .document import LIMIT_BYTES, parse_json, read_bytes, read_json
 from .flaw import Flaw, shown
 from .salvage import Sorted, Unreadable, read_each
 from .tensor_file import DIGEST, matches_digest, with_digest
+from .typed import Axes, Form, Tagged, from_plain, reader_of, to_plain
 from .values import (
     Reader,
     any_object,
@@ -20,14 +21,18 @@ from .values import (
 __all__ = [
     "DIGEST",
     "LIMIT_BYTES",
+    "Axes",
     "Flaw",
+    "Form",
     "Reader",
     "Sorted",
+    "Tagged",
     "Unreadable",
     "any_object",
     "anything",
     "convert",
     "flag",
+    "from_plain",
     "integer",
     "line",
     "list_of",
@@ -40,9 +45,11 @@ __all__ = [
     "read_bytes",
     "read_each",
     "read_json",
+    "reader_of",
     "record",
     "row_of",
     "shown",
     "text",
+    "to_plain",
     "with_digest",
 ]
