@@ -16,10 +16,12 @@ from napari_samri.codec import (
     Flaw,
     Form,
     Tagged,
+    convert,
     from_plain,
     integer,
     parse_json,
     reader_of,
+    text,
     to_plain,
 )
 from napari_samri.errors import InputError
@@ -41,8 +43,8 @@ class Ring:
             raise InputError(message)
 
 
-def _read_hex(value: object) -> int:
-    return int(str(value), 16)
+def _number(digits: str) -> int:
+    return int(digits, 16)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class Everything:
     values: Mapping[str, float]
     shape: Corner | Ring
     bounded: Annotated[int, integer(1, 3)]
-    hexadecimal: Annotated[int, Form(_read_hex, hex)]
+    hexadecimal: Annotated[int, Form(convert(text(), _number), hex)]
     maybe: Corner | Ring | None = None
     seconds: float | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
