@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
     from napari_samri.segment.predictor import Predictor
 
+# Whole files go to processes in this order: a slow one that came last would run alone.
+SLOW_FIRST = ("gui", "training", "cli", "work", "_napari", "oracle")
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data" / "dev"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders whose tests take longest."""
+    ranks = {name: rank for rank, name in enumerate(SLOW_FIRST)}
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: ranks.get(item.path.relative_to(tests).parts[0], len(ranks)))
 
 
 @pytest.fixture(autouse=True)
