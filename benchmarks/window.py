@@ -157,9 +157,9 @@ def main() -> None:
             show(f"{name}, thread", in_thread(viewer, model, volume, options.seconds))
         for name in options.models:
             model = str(save_vit_b(Path(folder))) if name == "vit_b" else name
-            annotation.service.ahead = len(volume)
+            annotation.scheduler.ahead = len(volume)
             annotation.use_model(model, device="cpu")
-            let_live(lambda: not annotation.service.busy)
+            let_live(lambda: not annotation.scheduler.busy)
             show(f"{name}, process", measured(viewer, options.seconds, len(volume)))
         annotation.close()
         viewer.close()

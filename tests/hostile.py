@@ -210,8 +210,8 @@ def _volume() -> Volume:
 
 
 def _document() -> Any:
+    from napari_samri.session.document import Commit, Document, Reopened
     from napari_samri.session.labels import LabelTable
-    from napari_samri.session.state import Commit, Document, Reopened
 
     commit = Commit(PLANE, 1, 12, PROMPTS, "starter", "e" * 64, 0.9, ("fill",), "2026-01-01")
     mask = MaskRegion.from_array(np.ones((6, 7)))
@@ -246,8 +246,8 @@ def _make_sidecar(folder: Path) -> Path:
 
 
 def _make_journal(folder: Path) -> Path:
-    from napari_samri.session.edits import Edit
     from napari_samri.session.journal import Journal
+    from napari_samri.session.labels import Edit
 
     volume = _volume()
     journal = Journal(volume, np.ones((5, 6, 7), np.uint16), lambda error: None)

@@ -104,7 +104,7 @@ class Studio:
         self.rest()
 
     def until_answered(self) -> None:
-        self.until(lambda: not self.annotation.service.busy)
+        self.until(lambda: not self.annotation.scheduler.busy)
 
     def until_idle(self) -> None:
         self.until(lambda: not self.widget.session.status.cancel.isEnabled())

@@ -15,7 +15,7 @@ from napari_samri._napari.embed_request import layer_pair
 from napari_samri._napari.layers import volume_of
 from napari_samri._napari.link import SessionLink
 from napari_samri.geometry import Plane
-from napari_samri.session.service import MaskService
+from napari_samri.session.scheduler import Scheduler
 from tests.session.fakes import FakeEngine
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def test_images_and_labels_of_other_arrays(kind: str, tmp_path: Path) -> None:
     pair = layer_pair(image, labels)
     np.testing.assert_array_equal(pair.image.array, array)
     np.testing.assert_array_equal(pair.labels, marked)
-    link = SessionLink(viewer, image, MaskService(FakeEngine(), volume_of(image), 0), labels)
+    link = SessionLink(viewer, image, Scheduler(FakeEngine(), volume_of(image), 0), labels)
     for plane in (Plane(0, 2), Plane(1, 7), Plane(2, 13)):
         found = plane.extract(link.session.volume)
         assert type(found) is np.ndarray or kind == "memmap"

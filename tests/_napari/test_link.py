@@ -17,7 +17,7 @@ from napari_samri.errors import GeometryError, InputError
 from napari_samri.geometry import Plane
 from napari_samri.prompts import Box, Point, PromptSet
 from napari_samri.segment.protocol import Predict
-from napari_samri.session.service import MaskService
+from napari_samri.session.scheduler import Scheduler
 from tests.session.fakes import Bench, FakeEngine, make_volume
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ class Desk(Bench):
         self.image = self.viewer.add_image(self.volume.array, **options)
         self.before = callbacks(self.viewer, self.image)
         self.engine = FakeEngine()
-        self.service = MaskService(self.engine, self.volume, 0)
+        self.scheduler = Scheduler(self.engine, self.volume, 0)
         given: Labels | None = (
             None if labels is None else self.viewer.add_labels(labels, scale=self.image.scale)
         )
-        self.link = SessionLink(self.viewer, self.image, self.service, given)
+        self.link = SessionLink(self.viewer, self.image, self.scheduler, given)
         self.session = self.link.session
         self.canvas = self.link.canvas
         self.errors = []
@@ -381,9 +381,9 @@ def test_labels_of_another_shape_add_no_layer() -> None:
     volume = make_volume(SHAPE)
     image = viewer.add_image(volume.array)
     labels = viewer.add_labels(np.zeros((5, 20, 25), np.uint8))
-    service = MaskService(FakeEngine(), volume)
+    scheduler = Scheduler(FakeEngine(), volume)
     with pytest.raises(GeometryError):
-        SessionLink(viewer, image, service, labels)
+        SessionLink(viewer, image, scheduler, labels)
     assert list(viewer.layers) == [image, labels]
 
 
@@ -401,7 +401,7 @@ def test_other_voxels_are_asked_anew(desk: Desk) -> None:
     desk.answer()
     desk.image.data = desk.volume.array + 1
     np.testing.assert_array_equal(desk.asked.pixels, desk.volume.array[2] + 1)
-    assert desk.service.busy
+    assert desk.scheduler.busy
 
 
 def test_an_image_of_another_shape_is_refused(desk: Desk) -> None:
@@ -457,7 +457,7 @@ def test_labels_have_no_callbacks_left() -> None:
 def test_two_sessions_in_one_viewer(desk: Desk) -> None:
     volume = make_volume((5, 20, 24))
     image = desk.viewer.add_image(volume.array, **layer_options(volume, "t2"))
-    link = SessionLink(desk.viewer, image, MaskService(FakeEngine(), volume, 0))
+    link = SessionLink(desk.viewer, image, Scheduler(FakeEngine(), volume, 0))
     desk.show(0, 3)
     assert link.session.plane == desk.session.plane == Plane(0, 3)
     desk.draw()

@@ -17,7 +17,7 @@ from napari_samri._napari.placing import labels_on_image
 from napari_samri._napari.reader import read_layers
 from napari_samri._napari.writer import write_labels
 from napari_samri.errors import StoreError
-from napari_samri.session.service import MaskService
+from napari_samri.session.scheduler import Scheduler
 from tests._napari.conftest import AFFINE, made_up
 from tests.session.fakes import FakeEngine
 
@@ -100,7 +100,7 @@ def test_labels_that_followed_their_image_are_saved(
 ) -> None:
     """In a session and after it; not once they are moved by themselves."""
     viewer, (image, labels) = viewer_of(*pair), pair
-    link = SessionLink(viewer, image, MaskService(FakeEngine(), volume_of(image), 0), labels)
+    link = SessionLink(viewer, image, Scheduler(FakeEngine(), volume_of(image), 0), labels)
     image.translate, image.scale = (5, 33, -8), (3, 1, 1)
     expected = np.array(labels.data)
     assert_on_grid(save(labels, tmp_path))

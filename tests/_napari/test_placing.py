@@ -20,7 +20,7 @@ from napari_samri._napari.placing import (
 )
 from napari_samri.errors import GeometryError, InputError, OtherGridError
 from napari_samri.geometry import Grid, Plane
-from napari_samri.session.service import MaskService
+from napari_samri.session.scheduler import Scheduler
 from tests.session.fakes import FakeEngine
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ class Desk:
         if labels is not None:
             self.viewer.add_layer(labels)
         volume = volume_of(image)
-        self.link = SessionLink(self.viewer, image, MaskService(FakeEngine(), volume, 0), labels)
+        self.link = SessionLink(self.viewer, image, Scheduler(FakeEngine(), volume, 0), labels)
         self.errors: list[Exception] = []
         self.link.session.failed.connect(self.errors.append)
         self.companions = [layer for layer in self.viewer.layers if layer is not image]
@@ -384,7 +384,7 @@ def test_refused_labels_leave_the_viewer_as_it_was() -> None:
     viewer.add_layer(labels)
     data = labels.data
     with pytest.raises(OtherGridError):
-        SessionLink(viewer, image, MaskService(FakeEngine(), volume_of(image), 0), labels)
+        SessionLink(viewer, image, Scheduler(FakeEngine(), volume_of(image), 0), labels)
     assert list(viewer.layers) == [image, labels]
     assert labels.data is data
     assert tuple(labels.translate) == (0.0, 0.0, 15.0)

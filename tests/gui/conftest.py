@@ -69,7 +69,7 @@ class Person:
         self.rest()
 
     def until_answered(self) -> None:
-        self.until(lambda: not self.annotation.service.busy, "the model")
+        self.until(lambda: not self.annotation.scheduler.busy, "the model")
 
     # Hands
 

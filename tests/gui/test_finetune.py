@@ -129,7 +129,7 @@ def open_scan(trainer: Trainer) -> tuple[Any, Any]:
     layer = trainer.viewer.add_image(image, name="scan")
     drawn = trainer.viewer.add_labels(labels, name="mine")
     person.widget.use_image(layer)
-    person.until(lambda: person.annotation and person.annotation.service.info, "the model")
+    person.until(lambda: person.annotation and person.annotation.scheduler.info, "the model")
     trainer.form.labels.value = drawn
     person.until(lambda: trainer.widget.form.facts.text(), "a look at the labels")
     return layer, drawn
@@ -189,7 +189,7 @@ def test_labels_drawn_in_the_viewer_make_a_better_model(trainer: Trainer, tmp_pa
     assert max(trainer.curve(1)) > first[0]
 
     trainer.press(widget.use)
-    person.until(lambda: "tuned" in person.annotation.service.info.title, "the tuned model")
+    person.until(lambda: "tuned" in person.annotation.scheduler.info.title, "the tuned model")
     person.until_answered()
     assert person.widget.models.models.currentData() == "tuned/starter-tuned-halves"
     after = dice(segment(person, truth), truth)

@@ -96,7 +96,7 @@ def open_widget(viewer: Any) -> tuple[Any, Any]:
 def predict(pairs: list[tuple[Any, Any]]) -> None:
     """Let two sessions answer a box each, on slices of their own."""
     for widget, _dock in pairs:
-        until(lambda w=widget: w.annotation.service.info, "the model")
+        until(lambda w=widget: w.annotation.scheduler.info, "the model")
     pids = [widget.annotation.engine.pid for widget, _ in pairs]
     assert len(set(pids)) == 2, "each session has a model's process of its own"
     for (widget, _dock), step in zip(pairs, (2, 5), strict=True):

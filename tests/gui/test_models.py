@@ -152,7 +152,7 @@ def test_a_tuned_model_is_used_in_the_segment_widget(person: Person, tmp_path: P
 
     image = np.random.default_rng(0).normal(size=(12, 40, 50)).astype(np.float32)
     person.widget.use_image(person.viewer.add_image(image, name="image"))
-    person.until(lambda: person.annotation.service.info, "the model")
+    person.until(lambda: person.annotation.scheduler.info, "the model")
     panel = person.widget.models
     starter = load_model("starter", "cpu")
     card = card_of(starter, title="Knees", objective={"name": "x"}, trains_quality=False)
@@ -165,6 +165,6 @@ def test_a_tuned_model_is_used_in_the_segment_widget(person: Person, tmp_path: P
     assert index >= 0
     panel.models.setCurrentIndex(index)
     panel.models.activated.emit(index)
-    person.until(lambda: person.annotation.service.info.title == "Knees", "the tuned model")
+    person.until(lambda: person.annotation.scheduler.info.title == "Knees", "the tuned model")
     assert panel.models.currentData() == spec.id
     assert "Knees on" in panel.status.text()

@@ -46,7 +46,7 @@ def work(person: Person, source: Path, box: tuple[int, ...], negative: tuple[int
     """Open, drag a box, add a negative point, commit; then the rest, on other slices."""
     person.widget.open_image(source)
     person.until(
-        lambda: person.annotation and person.annotation.service.info, "the image and the model"
+        lambda: person.annotation and person.annotation.scheduler.info, "the image and the model"
     )
     if person.viewer.dims.ndim > 2:
         middle = person.session.volume.spatial_shape[0] // 2

@@ -69,7 +69,7 @@ def test_encoding_does_not_block_the_window(tmp_path: Path, name: str, limit_ms:
         annotation.wait(400)
         gaps: list[float] = []
         news: list[object] = []  # of the encoder: progress, and the end of each slice
-        annotation.service.activity.connect(news.append)
+        annotation.scheduler.activity.connect(news.append)
         # Other programs may hold up any window of time, but an encoder that blocks holds up all.
         while len(gaps) < WINDOWS and not (gaps and min(gaps) < limit_ms and news):
             for _ in range(5):

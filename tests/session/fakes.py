@@ -20,7 +20,7 @@ from napari_samri.segment.protocol import (
     Predict,
     Progress,
 )
-from napari_samri.session.service import MaskService
+from napari_samri.session.scheduler import Scheduler
 from napari_samri.session.session import Session
 
 if TYPE_CHECKING:
@@ -84,20 +84,20 @@ class Bench:
     ) -> None:
         self.engine = FakeEngine()
         self.volume = volume if volume is not None else make_volume()
-        self.service = MaskService(self.engine, self.volume, ahead)
-        self.session = Session(self.volume, self.service, labels)
+        self.scheduler = Scheduler(self.engine, self.volume, ahead)
+        self.session = Session(self.volume, self.scheduler, labels)
         self.errors: list[Exception] = []
         self.previews: list[Any] = []
         self.session.failed.connect(self.errors.append)
         self.session.previewed.connect(self.previews.append)
 
     def receive(self, event: Any) -> None:
-        self.service.receive(event)
+        self.scheduler.receive(event)
 
     def load(self, **info: Any) -> None:
         from napari_samri.segment.protocol import ModelChoice
 
-        self.service.load(ModelChoice(model=info.get("id", "fake")))
+        self.scheduler.load(ModelChoice(model=info.get("id", "fake")))
         self.receive(Loaded(job=self.engine.of(Load)[-1].job, info=make_info(**info)))
 
     def look(self, axis: int = 0, index: int = 0, time: int | None = None) -> Plane:

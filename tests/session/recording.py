@@ -12,8 +12,8 @@ from napari_samri.session.journal import Journal
 
 if TYPE_CHECKING:
     from napari_samri.jobs.wire import Message
+    from napari_samri.session.document import Document
     from napari_samri.session.session import Session
-    from napari_samri.session.state import Document
 
 
 class Recording:

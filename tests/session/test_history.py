@@ -95,7 +95,7 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self.session.request is not None)
     @rule(seed=st.integers(0, 99))
     def commit(self, seed: int) -> None:
-        if self.bench.service.busy:
+        if self.bench.scheduler.busy:
             mask = np.random.default_rng(seed).random(self.bench.asked.pixels.shape) > 0.6
             self.bench.answer(mask)
         if self.session.preview is not None:

@@ -21,9 +21,9 @@ from napari_samri.geometry import Plane
 from napari_samri.jobs.wire import Message, encode_message
 from napari_samri.prompts import Box, Point, PromptSet
 from napari_samri.session import journal as journal_module
+from napari_samri.session.document import Document
 from napari_samri.session.journal import Journal, find_recoverable, image_identity, journals_dir
 from napari_samri.session.record import document_to_json
-from napari_samri.session.state import Document
 from tests.session.fakes import Bench, make_volume
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,8 @@ def journals() -> list[str]:
 @pytest.mark.parametrize("mode", ["wait", "busy"])
 def test_killed(mode: str) -> None:
     """All that was committed and the open prompts are there, to the last step written."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": paths}
     command = [sys.executable, "-m", "tests.session.crashing", mode]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT
@@ -87,7 +88,7 @@ def test_killed(mode: str) -> None:
 
     bench = Bench()
     bench.load()
-    bench.session.restore(document, recovered.edit(bench.session.labels))
+    bench.session.restore(recovered)
     np.testing.assert_array_equal(bench.session.labels, recovered.labels)
     bench.session.undo()
     assert not bench.session.labels.any()
@@ -390,7 +391,7 @@ def test_labels_are_recovered_where_prompts_and_names_are_not(changes: dict[str,
     assert [entry.id for entry in recovered.document.table] == [1, 9]
     bench = Bench(volume)
     bench.load()
-    bench.session.restore(recovered.document, recovered.edit(bench.session.labels))
+    bench.session.restore(recovered)
     assert bench.session.labels[4, 5, 6] == 9
 
 

@@ -284,7 +284,7 @@ def test_a_cancelled_commit_does_not_happen_later(bench: Bench) -> None:
     bench.look()
     bench.session.set_prompts(BOX)
     bench.session.commit()
-    bench.service.cancel()
+    bench.scheduler.cancel()
     bench.session.run()
     bench.answer()
     assert bench.session.preview is not None
@@ -794,7 +794,7 @@ def test_another_model_is_asked_anew(bench: Bench) -> None:
     bench.answer()
     bench.load(id="other")
     assert bench.session.request is not None
-    assert bench.session.request.choice == ModelChoice(model="other")
+    assert bench.session.request.options.choice == ModelChoice(model="other")
     bench.answer(full(bench))
     assert bench.session.preview is not None
     assert bench.session.preview.mask.all()
@@ -807,7 +807,7 @@ def test_a_closed_session_hears_nothing(bench: Bench) -> None:
     bench.answer()
     assert bench.session.preview is None
     assert bench.engine.closed
-    for signal in (bench.service.answered, bench.service.failed, bench.service.loaded):
+    for signal in (bench.scheduler.answered, bench.scheduler.failed, bench.scheduler.loaded):
         assert len(signal) == 0
     bench.session.close()
 

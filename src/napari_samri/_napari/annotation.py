@@ -25,8 +25,8 @@ from napari_samri.prompts import Box, Point
 from napari_samri.segment import ModelChoice
 from napari_samri.session import (
     Journal,
-    MaskService,
     ProcessEngine,
+    Scheduler,
     discard_journal,
     find_recoverable,
     prepare_save,
@@ -95,9 +95,9 @@ class Annotation:
         self.viewer = viewer
         self.image = image
         self.engine = engine or ProcessEngine()
-        self.service = MaskService(self.engine, volume, ahead)
+        self.scheduler = Scheduler(self.engine, volume, ahead)
         self.recovered = find_recoverable(volume, _journals_in(viewer)) if autosave else None
-        self.link = SessionLink(viewer, image, self.service, labels)
+        self.link = SessionLink(viewer, image, self.scheduler, labels)
         self.session: Session = self.link.session
         self.journal = Journal(volume, self.session.labels, self.engine.events.put)
         if autosave:
@@ -130,7 +130,7 @@ class Annotation:
             family=family,
             memory_mb=whole(memory_mb, "memory_mb"),
         )
-        self.service.load(choice)
+        self.scheduler.load(choice)
 
     def go_to(self, index: int, axis: int = 0, time_point: int | None = None) -> None:
         """Show a slice of the image, in display order, in the viewer."""
@@ -180,7 +180,7 @@ class Annotation:
         """
         timeout = number(timeout, "the timeout")
         end = time.monotonic() + timeout
-        while self.service.busy and not self.closed:
+        while self.scheduler.busy and not self.closed:
             if time.monotonic() > end:
                 message = f"no answer within {timeout:g} s; cancel, or wait longer."
                 raise SamriError(message)
@@ -213,7 +213,7 @@ class Annotation:
         if isinstance(event, SamriError):
             self.session.failed.emit(event)
         elif event is not None:
-            self.service.receive(event)
+            self.scheduler.receive(event)
 
     def mark_saved(self, job: SaveJob) -> None:
         """Note that a job was run."""
@@ -227,8 +227,7 @@ class Annotation:
         if self.recovered is None:
             message = "there is no unsaved work to restore."
             raise InputError(message)
-        edit = self.recovered.edit(self.session.labels)
-        self.session.restore(self.recovered.document, edit)
+        self.session.restore(self.recovered)
         self.journal.flush()
         self.forget_recovered()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils.colormaps.standardize_color import transform_color
 from psygnal import Signal
 
 from napari_samri._napari.canvas import Canvas, redraw
@@ -22,7 +23,7 @@ from napari_samri._napari.placing import TRANSFORMS, check_on_grid
 from napari_samri._napari.planes import show_plane, shown_plane
 from napari_samri.errors import GeometryError, InputError, SamriError
 from napari_samri.prompts import PromptSet
-from napari_samri.session import Session
+from napari_samri.session import Session, differing_voxels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Plane
-    from napari_samri.session import Edit, MaskService, Preview
+    from napari_samri.session import Edit, Scheduler
 
     Array = NDArray[Any]
 
@@ -47,7 +48,7 @@ class SessionLink:
     ----------
     viewer : napari.Viewer or ViewerModel
     image : napari.layers.Image
-    service : MaskService
+    scheduler : Scheduler
         On the image's volume.
     labels : napari.layers.Labels, optional
         Labels to go on with.
@@ -64,14 +65,14 @@ class SessionLink:
         self,
         viewer: ViewerModel,
         image: Image,
-        service: MaskService,
+        scheduler: Scheduler,
         labels: Labels | None = None,
     ) -> None:
         self.viewer = viewer
         if labels is not None:
             check_on_grid(image, labels)
         existing = None if labels is None else np.array(array_of(labels))
-        self.session = Session(service.volume, service, existing)
+        self.session = Session(scheduler.volume, scheduler, existing)
         self.session.grid_is_known = reference_of(image.metadata) is not None
         self.canvas = Canvas(viewer, image, labels)
         if labels is not None:
@@ -107,7 +108,7 @@ class SessionLink:
                 features.loc[selected, "sign"] = sign
                 points.features = features
                 colours = points.face_color.copy()
-                colours[selected] = _rgba(SIGN_COLOURS[sign])
+                colours[selected] = transform_color(SIGN_COLOURS[sign])
                 points.face_color = colours
             for layer in self.canvas.prompts:
                 set_new_items(layer, sign, axis)
@@ -144,7 +145,7 @@ class SessionLink:
             for layer in canvas.companions:
                 add(getattr(layer.events, name), lambda *_: self._put_back())
         add(session.changed, self._follow_document)
-        add(session.previewed, self._show_preview)
+        add(session.previewed, canvas.show_preview)
         add(session.labels_changed, self._show_labels)
         add(session.revealed, self._show_plane)
 
@@ -268,17 +269,8 @@ class SessionLink:
     def _painted_voxels(self) -> tuple[Array, ...]:
         """Return where the layer differs from the session, looking no further than needed."""
         shown, kept = self.canvas.labels.data, self.session.labels
-        plane = self.session.plane
-        if plane is None or self.canvas.labels.n_edit_dimensions > 2 or shown.ndim == 2:
-            return np.nonzero(shown != kept)
-        block: tuple[Any, ...] = (slice(None),) * plane.axis + (
-            slice(plane.index, plane.index + 1),
-        )
-        if shown.ndim == 4:
-            block = (slice(plane.time, (plane.time or 0) + 1), *block)
-        starts = [part.start or 0 for part in block] + [0] * (shown.ndim - len(block))
-        local = np.nonzero(shown[block] != kept[block])
-        return tuple(index + start for index, start in zip(local, starts, strict=True))
+        plane = self.session.plane if self.canvas.labels.n_edit_dimensions <= 2 else None
+        return differing_voxels(shown, kept, plane)
 
     def _read_active(self) -> None:
         label = int(self.canvas.labels.selected_label)
@@ -347,9 +339,6 @@ class SessionLink:
                 self._table = document.table
                 self.canvas.show_table(document.table)
 
-    def _show_preview(self, preview: Preview | None) -> None:
-        self.canvas.show_preview(preview)
-
     def _show_labels(self, edit: Edit) -> None:
         layer, kept = self.canvas.labels, self.session.labels
         where = np.unravel_index(edit.where, kept.shape)
@@ -360,9 +349,3 @@ class SessionLink:
         with self._connections.muted():
             show_plane(self.viewer, self.canvas.image, plane)
         self._draw_along(plane.axis)
-
-
-def _rgba(colour: str) -> tuple[float, float, float, float]:
-    digits = colour.removeprefix("#")
-    red, green, blue = (int(digits[start : start + 2], 16) / 255 for start in (0, 2, 4))
-    return red, green, blue, 1.0

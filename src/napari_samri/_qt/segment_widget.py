@@ -227,15 +227,15 @@ class SegmentWidget(DockedWidget):
     def _take(self, annotation: Annotation) -> None:
         annotation.retain()
         self.annotation = annotation
-        add, service = self._with_annotation.add, annotation.service
-        add(service.loaded, lambda _: self._show_model())
-        add(service.failed, lambda _: self.models.show_model(service.choice.model))
+        add, scheduler = self._with_annotation.add, annotation.scheduler
+        add(scheduler.loaded, lambda _: self._show_model())
+        add(scheduler.failed, lambda _: self.models.show_model(scheduler.choice.model))
         add(annotation.ended, self._ended)
         self.session.attach(annotation)
         annotation.session.set_post(_post(self.settings))
-        if service.info is not None:
+        if scheduler.info is not None:
             self._show_model()
-        elif not service.busy:
+        elif not scheduler.busy:
             self._use_model(self.settings.model)
 
     def _use_model(self, model: str) -> None:
@@ -350,12 +350,12 @@ class SegmentWidget(DockedWidget):
         self.images.show_labels(labels, annotation.link.canvas.labels if annotation else None)
 
     def _show_model(self) -> None:
-        if self.annotation is None or self.annotation.service.info is None:
+        if self.annotation is None or self.annotation.scheduler.info is None:
             return
-        service = self.annotation.service
-        self.models.show_info(self.annotation.service.info)
-        self.models.show_model(service.choice.model)
-        self.settings = replace(self.settings, model=service.choice.model)
+        scheduler = self.annotation.scheduler
+        self.models.show_info(self.annotation.scheduler.info)
+        self.models.show_model(scheduler.choice.model)
+        self.settings = replace(self.settings, model=scheduler.choice.model)
         write_settings(self.settings)
 
 

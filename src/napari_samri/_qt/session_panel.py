@@ -53,8 +53,8 @@ class SessionPanel(QWidget):
         add(session.failed, self.show_error)
         # What went wrong is of no interest any more once something went right.
         add(session.stepped, lambda *_: self.status.show_message(""))
-        add(annotation.service.loaded, lambda _: self.status.show_message(""))
-        add(annotation.service.activity, self.status.show_activity)
+        add(annotation.scheduler.loaded, lambda _: self.status.show_message(""))
+        add(annotation.scheduler.activity, self.status.show_activity)
         canvas = annotation.link.canvas
         layers = (*canvas.temporary, canvas.labels)
         self._unbind_keys = bind_keys(layers, {intent: self._act(intent) for intent in KEYS})
@@ -103,7 +103,7 @@ class SessionPanel(QWidget):
         show_error(str(error))
 
     def _wire(self) -> None:
-        self.status.cancel_clicked.connect(self._with(lambda a: a.service.cancel()))
+        self.status.cancel_clicked.connect(self._with(lambda a: a.scheduler.cancel()))
         self.status.restore_clicked.connect(self._with(lambda a: a.restore()))
         self.status.discard_clicked.connect(self._with(lambda a: a.forget_recovered()))
         for clicked in (self.status.restore_clicked, self.status.discard_clicked):
@@ -196,7 +196,7 @@ class SessionPanel(QWidget):
         self.prompts.show_sign(annotation.link.sign)
 
     def _show_preview(self, preview: Preview | None) -> None:
-        info = self.annotation.service.info if self.annotation is not None else None
+        info = self.annotation.scheduler.info if self.annotation is not None else None
         self.masks.show_preview(preview, info is not None and info.score_is_stale)
 
 

@@ -1,14 +1,12 @@
-from .edits import Edit
+from .document import Document
 from .engine import Engine, ProcessEngine
 from .journal import Journal, discard_journal, find_recoverable, image_identity
-from .label_array import checked_labels
-from .labels import Label, LabelTable
-from .request import Preview
+from .labels import Edit, Label, LabelTable, checked_labels, differing_voxels
+from .proposal import Preview
 from .saving import SaveJob, prepare_save, read_saved
-from .service import Activity, MaskService
+from .scheduler import Activity, Scheduler
 from .session import Session
 from .settings import Settings, read_settings, updated, write_settings
-from .state import Document
 
 __all__ = [
     "Activity",
@@ -18,13 +16,14 @@ __all__ = [
     "Journal",
     "Label",
     "LabelTable",
-    "MaskService",
     "Preview",
     "ProcessEngine",
     "SaveJob",
+    "Scheduler",
     "Session",
     "Settings",
     "checked_labels",
+    "differing_voxels",
     "discard_journal",
     "find_recoverable",
     "image_identity",

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from napari_samri.codec import Flaw
 from napari_samri.errors import InputError, InputWarning, SamriError, StoreError
 from napari_samri.jobs import STATE_VARIABLE, Message, encode_message, state_dir
-from napari_samri.session.edits import Edit
+from napari_samri.session.labels import Edit
 from napari_samri.session.record import commit_to_json, document_to_json
 from napari_samri.session.replay import VERSION, replay
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Volume
-    from napari_samri.session.state import Commit, Document
+    from napari_samri.session.document import Commit, Document
 
     Array = NDArray[Any]
 

@@ -1,4 +1,4 @@
-"""The labels of a session: id, name, colour, lock. Immutable, so that undo can keep them."""
+"""The labels of a session: their table, their voxels, and changes of these that can be undone."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_samri.codec import convert, flag, integer, list_of, record, text
-from napari_samri.errors import InputError
+from napari_samri.errors import GeometryError, InputError
 from napari_samri.geometry import numbers, whole
+from napari_samri.prompts import MaskRegion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_samri.geometry import Plane, Volume
+
+    Array = NDArray[Any]
 
 MAX_LABEL = 65535
 # Okabe and Ito's colours, which people with any colour vision can tell apart, on dark and light.
@@ -131,6 +140,14 @@ class LabelTable:
         """Tell whether there is a label with this id."""
         return any(entry.id == label for entry in self.labels)
 
+    def check_unlocked(self, label: int) -> None:
+        """Raise InputError if a label is locked."""
+        if label in self.locked:
+            message = (
+                f"the label '{self[label].name}' is locked; unlock it or choose another label."
+            )
+            raise InputError(message)
+
     @property
     def locked(self) -> tuple[int, ...]:
         """Ids of the locked labels."""
@@ -184,7 +201,13 @@ class LabelTable:
         return LabelTable(rest, self.active if self.active != label else rest[0].id)
 
     def activate(self, label: int) -> LabelTable:
-        """Return the table with another active label."""
+        """Return the table with another active label.
+
+        Raises
+        ------
+        InputError
+            If there is none with this id.
+        """
         return replace(self, active=self[label].id)
 
     def to_json(self) -> dict[str, Any]:
@@ -230,3 +253,148 @@ _LABEL = record(
 # The entries that `LabelTable.to_json` writes, and what is made of them.
 TABLE_ENTRIES = {"labels": list_of(_LABEL), "active": integer(1, MAX_LABEL)}
 TABLE = record(table_of, TABLE_ENTRIES)
+
+
+# The voxels
+
+
+def plane_pixels(labels: Array, volume: Volume, plane: Plane) -> Array:
+    """Return a plane of the label array (rows, columns), a view."""
+    plane.check(volume)
+    block = labels if plane.time is None else labels[plane.time]
+    block = block.reshape(volume.spatial_shape)
+    return np.moveaxis(block, plane.axis, 0)[plane.index]
+
+
+def plane_voxels(labels: Array, plane: Plane, rows: Array, columns: Array) -> tuple[Array, ...]:
+    """Return indices into the label array of pixels of a plane."""
+    voxels = plane.pixels_to_voxels(np.stack([rows, columns], axis=1)).astype(np.intp).T
+    if labels.ndim == 2:
+        return voxels[1], voxels[2]
+    if labels.ndim == 4:
+        return (np.full(len(rows), plane.time, np.intp), *voxels)
+    return tuple(voxels)
+
+
+def checked_labels(labels: Array | None, volume: Volume) -> Array:
+    """Return labels that lie on a volume, new ones if there are none.
+
+    Raises
+    ------
+    GeometryError, InputError
+        If they are of another shape or dtype, or read-only.
+    """
+    shape = tuple(volume.array.shape)
+    if labels is None:
+        return np.zeros(shape, np.uint16)
+    if tuple(labels.shape) != shape:
+        message = (
+            f"the labels' shape is {tuple(labels.shape)}, but the image has {shape}; expected "
+            "labels on the image's own grid. Choose or make other labels."
+        )
+        raise GeometryError(message)
+    if not isinstance(labels, np.ndarray) or labels.dtype.kind not in "iu":
+        message = f"the labels are {type(labels).__name__} of {labels.dtype}; expected integers."
+        raise InputError(message)
+    if not labels.flags.writeable:
+        message = "the labels are read-only; give a copy of them."
+        raise InputError(message)
+    return labels
+
+
+def table_in(labels: Array) -> LabelTable:
+    """Return a table with a label for each value of an array."""
+    present = present_labels(labels)
+    table = LabelTable.of({1, *present})
+    return table.activate(present[0]) if present else table
+
+
+def present_labels(labels: Array) -> list[int]:
+    """Return the labels that an array holds, from 1 to 65535, in their order."""
+    if labels.dtype.itemsize <= 2 and labels.dtype.kind == "u":
+        values = np.flatnonzero(np.bincount(labels.ravel()))
+    else:
+        values = np.unique(labels)
+    return [int(value) for value in values if 0 < value <= MAX_LABEL]
+
+
+def object_at(pixels: Array, row: int, column: int) -> tuple[int, MaskRegion]:
+    """Return the label and the mask of the object under a pixel of a plane (rows, columns).
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    inside = 0 <= row < pixels.shape[0] and 0 <= column < pixels.shape[1]
+    label = int(pixels[row, column]) if inside else 0
+    if label == 0:
+        message = "there is no object at this place; click on one that was committed."
+        raise InputError(message)
+    from scipy import ndimage
+
+    parts, _ = ndimage.label(pixels == label, structure=np.ones((3, 3)))
+    return label, MaskRegion.from_array(parts == parts[row, column])
+
+
+def differing_voxels(shown: Array, kept: Array, plane: Plane | None) -> tuple[Array, ...]:
+    """Return where two label arrays differ, as `np.nonzero` does.
+
+    Parameters
+    ----------
+    shown, kept : array
+        Of one shape.
+    plane : Plane or None
+        Look no further than at this plane.
+    """
+    if plane is None or shown.ndim == 2:
+        return np.nonzero(shown != kept)
+    block: tuple[slice, ...] = (slice(None),) * plane.axis + (slice(plane.index, plane.index + 1),)
+    if shown.ndim == 4:
+        block = (slice(plane.time, (plane.time or 0) + 1), *block)
+    starts = [part.start or 0 for part in block] + [0] * (shown.ndim - len(block))
+    local = np.nonzero(shown[block] != kept[block])
+    return tuple(index + start for index, start in zip(local, starts, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """What voxels were and what they became.
+
+    Parameters
+    ----------
+    where : int64 array (N,)
+        Flat indices, in C order, into the label array.
+    before, after : array (N,)
+        Labels.
+    """
+
+    where: NDArray[np.int64]
+    before: Array
+    after: Array
+
+    def apply(self, labels: Array) -> None:
+        """Write the new labels."""
+        labels[np.unravel_index(self.where, labels.shape)] = self.after
+
+    def inverse(self) -> Edit:
+        """Return the edit that takes this one back."""
+        return Edit(self.where, self.after, self.before)
+
+
+def relabel_edit(labels: Array, old: int, new: int) -> Edit:
+    """Return the edit that makes all voxels of one label those of another."""
+    where = np.flatnonzero(labels.reshape(-1) == old)
+    before = np.full(len(where), old, labels.dtype)
+    return Edit(where, before, np.full(len(where), new, labels.dtype))
+
+
+def paint_edit(
+    labels: Array, where: tuple[Array, ...], values: Array | int, locked: Collection[int] = ()
+) -> Edit:
+    """Return the edit that writes `values` at index arrays `where`, sparing locked labels."""
+    before = labels[where]
+    after = np.broadcast_to(np.asarray(values, labels.dtype), before.shape)
+    free = (before != after) & ~np.isin(before, list(locked)) & ~np.isin(after, list(locked))
+    flat = np.ravel_multi_index(where, labels.shape)
+    return Edit(flat[free].astype(np.int64), before[free], after[free].copy())

@@ -20,8 +20,8 @@ from napari_samri.codec import (
 )
 from napari_samri.geometry import Plane
 from napari_samri.prompts import PROMPT_SET, MaskRegion, to_json
+from napari_samri.session.document import Commit, Document, Reopened
 from napari_samri.session.labels import MAX_LABEL, TABLE
-from napari_samri.session.state import Commit, Document, Reopened
 
 if TYPE_CHECKING:
     from napari_samri.prompts import PromptSet

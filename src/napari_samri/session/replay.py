@@ -15,9 +15,9 @@ import numpy as np
 from napari_samri.codec import Flaw, convert, integer, list_of, one_of, record, text
 from napari_samri.errors import InputError, SamriError, StoreError
 from napari_samri.jobs import is_torn, read_message
-from napari_samri.session.labels import MAX_LABEL, LabelTable
+from napari_samri.session.document import Commit, Document
+from napari_samri.session.labels import table_in
 from napari_samri.session.record import COMMIT, DOCUMENT
-from napari_samri.session.state import Commit, Document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +107,7 @@ def replay(path: Path, volume: Volume) -> Replayed:
         document = _fitting(DOCUMENT(work.document), volume)
     except (Flaw, InputError) as error:
         problem = problem or f"is offered without its prompts and names ({error})"
-        document = Document(table=_table_of(work.labels))
+        document = Document(table=table_in(work.labels))
     return Replayed(work.labels, replace(document, commits=tuple(work.commits)), problem)
 
 
@@ -229,9 +229,3 @@ def _fitting(document: Document, volume: Volume) -> Document:
             message = f"a mask has the shape {entry.mask.shape}; expected {plane.shape(volume)}"
             raise InputError(message)
     return document
-
-
-def _table_of(labels: Array) -> LabelTable:
-    """Return names for the labels that are there."""
-    found = np.unique(labels)
-    return LabelTable.fresh().including(int(n) for n in found if 1 <= n <= MAX_LABEL)

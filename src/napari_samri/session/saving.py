@@ -12,9 +12,9 @@ from napari_samri.codec import Flaw, Sorted, Unreadable, record, shown
 from napari_samri.errors import InputError, InputWarning, SamriError
 from napari_samri.filenames import NIFTI_SUFFIXES, check_name, expand_user, has_suffix
 from napari_samri.io import MARKS, read_sidecar, save_labels, sidecar_path, writing_sidecar
+from napari_samri.session.document import Commit, Document
 from napari_samri.session.labels import TABLE_ENTRIES, table_of
 from napari_samri.session.record import COMMIT, commit_to_json
-from napari_samri.session.state import Commit, Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable

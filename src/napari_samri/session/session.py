@@ -10,19 +10,28 @@ from psygnal import Signal
 
 from napari_samri.errors import InputError, SamriError
 from napari_samri.geometry import flag, whole
-from napari_samri.prompts import MaskRegion, PromptSet
-from napari_samri.segment import NO_POST_PROCESSING, PostProcessing
-from napari_samri.session.committing import commit_edit, commit_record
-from napari_samri.session.edits import Edit, paint_edit, relabel_edit
-from napari_samri.session.label_array import (
+from napari_samri.session.document import Document, History, Reopened, Step
+from napari_samri.session.labels import (
+    MAX_LABEL,
+    Edit,
+    LabelTable,
     checked_labels,
+    object_at,
+    paint_edit,
     plane_pixels,
     present_labels,
-    table_of,
+    relabel_edit,
+    table_in,
 )
-from napari_samri.session.labels import MAX_LABEL, LabelTable
-from napari_samri.session.request import Preview, Request
-from napari_samri.session.state import Document, History, Reopened, Step
+from napari_samri.session.proposal import (
+    MaskOptions,
+    Preview,
+    Request,
+    check_target,
+    commit_edit,
+    commit_record,
+    resolve,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +39,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Plane, Volume
-    from napari_samri.segment import ModelInfo
-    from napari_samri.session.service import MaskService
+    from napari_samri.prompts import PromptSet
+    from napari_samri.segment import ModelInfo, PostProcessing
+    from napari_samri.session.journal import Recovered
+    from napari_samri.session.scheduler import Scheduler
 
     Array = NDArray[Any]
 
@@ -42,7 +53,7 @@ class Session:
     Parameters
     ----------
     volume : Volume
-    service : MaskService
+    scheduler : Scheduler
         Answers requests for masks; the session's own from now on.
     labels : integer array, optional
         Of the shape of `volume.array`; changed in place. A new one of uint16 if left out.
@@ -54,54 +65,40 @@ class Session:
     """
 
     changed = Signal()  # the document, what can be undone, or which plane is looked at
-    labels_changed = Signal(object)  # an Edit, already made: voxels to be shown anew
-    previewed = Signal(object)  # Preview, or None
+    labels_changed = Signal(object)  # an Edit, already made: voxels to be drawn again
     revealed = Signal(object)  # Plane that an undone or redone step belongs to
     stepped = Signal(object, object)  # Document, and Edit or None: for the journal
     failed = Signal(object)  # SamriError
 
-    def __init__(self, volume: Volume, service: MaskService, labels: Array | None = None) -> None:
+    def __init__(self, volume: Volume, scheduler: Scheduler, labels: Array | None = None) -> None:
         self.volume = volume
-        self.service = service
+        self.scheduler = scheduler
+        self.previewed = scheduler.previewed  # emits a Preview, or None
         self.labels = checked_labels(labels, volume)
-        self.document = Document(table=table_of(self.labels))
+        self.document = Document(table=table_in(self.labels))
         self.history = History()
         self.plane: Plane | None = None
-        self.preview: Preview | None = None
+        self.options = MaskOptions(choice=scheduler.choice)
         self.live = True
         self.grid_is_known = True
         self.revision = 0
         self.saved_revision = 0
-        self._multimask = False
-        self._post = NO_POST_PROCESSING
-        self._image_version = 0
         self._commit_pending: Request | None = None
-        service.answered.connect(self._take_answer)
-        service.failed.connect(self._take_failure)
-        service.loaded.connect(self._take_model)
+        scheduler.answered.connect(self._commit_if_pending)
+        scheduler.failed.connect(self._take_failure)
+        scheduler.loaded.connect(self._take_model)
 
     # What is looked at and asked for
 
     @property
     def request(self) -> Request | None:
         """The request that the state means, or None if nothing is drawn on this plane."""
-        if self.plane is None:
-            return None
-        prompts = self.document.prompts(self.plane)
-        reopened = self.document.reopened.get(self.plane)
-        if prompts.is_empty and reopened is None:
-            return None
-        return Request(
-            plane=self.plane,
-            slice_shape=self.plane.shape(self.volume),
-            prompts=prompts,
-            pixel_size_xy=self._pixel_size(self.plane),
-            reopened=reopened,
-            choice=self.service.choice,
-            image_version=self._image_version,
-            multimask=self._multimask,
-            post=self._post,
-        )
+        return resolve(self.document, self.plane, self.volume, self.options)
+
+    @property
+    def preview(self) -> Preview | None:
+        """The mask that is shown but not committed, if there is one."""
+        return self.scheduler.preview
 
     @property
     def unsaved(self) -> bool:
@@ -116,7 +113,7 @@ class Session:
             plane.check(self.volume)
         self.plane = plane
         if plane is not None:
-            self.service.look_at(plane)
+            self.scheduler.look_at(plane)
             self._activate_reopened()
         self._follow()
         self.changed.emit()
@@ -148,18 +145,18 @@ class Session:
         if request is None:
             message = "there is no prompt on this slice; draw a box or click on the object first."
             raise InputError(message)
-        if not self.service.awaits(request):
+        if not self.scheduler.awaits(request):
             self._commit_pending = None  # of a mask that was cancelled
-            self._obtain(request)
+            self.scheduler.ask(request)
 
     def set_candidates(self, multimask: bool) -> None:
         """Ask for three candidates instead of one mask, or the reverse."""
-        self._multimask = flag(multimask, "multimask")
+        self.options = replace(self.options, multimask=flag(multimask, "multimask"))
         self._follow()
 
     def set_post(self, post: PostProcessing) -> None:
-        """Tidy masks in another way from now on."""
-        self._post = post
+        """Post-process masks in another way from now on."""
+        self.options = replace(self.options, post=post)
         self._follow()
 
     def choose(self, candidate: int) -> None:
@@ -168,7 +165,7 @@ class Session:
         if self.preview is None or not 0 <= candidate < len(self.preview.masks):
             message = f"there is no candidate {candidate + 1}; ask for candidates first."
             raise InputError(message)
-        self._show(replace(self.preview, chosen=candidate))
+        self.scheduler.show(replace(self.preview, chosen=candidate))
 
     def clear(self) -> None:
         """Remove all prompts of the plane, and close an object that was re-opened."""
@@ -192,13 +189,12 @@ class Session:
         if request is None:
             message = "there is nothing to commit on this slice; draw a box or click first."
             raise InputError(message)
-        self._check_target(self.document.table.active)
-        if self.preview is None or self.preview.request != request:
-            self._obtain(request)
-        if self.preview is None or self.preview.request != request:
+        check_target(self.labels, self.document.table)
+        preview = self.scheduler.obtain(request)
+        if preview is None:
             self._commit_pending = request
-            return
-        self._commit(self.preview)
+        else:
+            self._commit(preview)
 
     def reopen(self, plane: Plane, row: int, column: int) -> None:
         """Re-open the object under a pixel: its mask becomes the prompt that others refine.
@@ -212,21 +208,11 @@ class Session:
             If there is no object, or its label is locked.
         """
         row, column = whole(row, "the row"), whole(column, "the column")
-        pixels = plane_pixels(self.labels, self.volume, plane)
-        inside = 0 <= row < pixels.shape[0] and 0 <= column < pixels.shape[1]
-        label = int(pixels[row, column]) if inside else 0
-        if label == 0:
-            message = "there is no object at this place; click on one that was committed."
-            raise InputError(message)
-        self._check_lock(label)
-        from scipy import ndimage
-
-        parts, _ = ndimage.label(pixels == label, structure=np.ones((3, 3)))
-        region = MaskRegion.from_array(parts == parts[row, column])
-        reopened = {**self.document.reopened, plane: Reopened(label, region)}
+        label, mask = object_at(plane_pixels(self.labels, self.volume, plane), row, column)
+        self.document.table.check_unlocked(label)
         self.look_at(plane)
-        table = self.document.table.including((label,)).activate(label)
-        self._step(replace(self.document, reopened=reopened, table=table))
+        reopened = {**self.document.reopened, plane: Reopened(label, mask)}
+        self._step(replace(self.document, reopened=reopened).with_active(label))
 
     def set_table(self, table: LabelTable) -> None:
         """Take another label table: names, colours, locks, the active label."""
@@ -251,11 +237,9 @@ class Session:
 
     def activate(self, label: int) -> None:
         """Choose the label that masks are committed to, added if need be; not a step."""
-        table, label = self.document.table, whole(label, "the label")
-        if label != table.active:
-            table = table.activate(label) if label in table else table.add(label=label)
-            self.document = replace(self.document, table=table)
-            self.history.amend(self.document)
+        label = whole(label, "the label")
+        if label != self.document.table.active:
+            self._amend(self.document.with_active(label))
             self.changed.emit()
 
     def next_object(self) -> None:
@@ -266,7 +250,7 @@ class Session:
     def remove_label(self, label: int) -> None:
         """Remove a label from the table, and its voxels from the array, as one step."""
         label = whole(label, "the label")
-        self._check_lock(label)
+        self.document.table.check_unlocked(label)
         table = self.document.table.remove(label)
         others = {k: v for k, v in self.document.reopened.items() if v.label != label}
         document = replace(self.document, table=table, reopened=others)
@@ -292,7 +276,7 @@ class Session:
         if len(edit.where):
             self._step(self.document, edit=edit)
         if spared:
-            # What was painted on them is shown, and has to be shown as it is.
+            # A layer shows what was painted on them: it has to show what is there.
             flat = np.ravel_multi_index(where, self.labels.shape)
             self.labels_changed.emit(Edit(flat, after, self.labels[where]))
             message = f"{spared} voxels belong to locked labels and were left as they were."
@@ -300,18 +284,21 @@ class Session:
 
     def undo(self) -> None:
         """Take back the last step: prompts, commits, strokes and label changes alike."""
-        step = self.history.undo()
-        edit = step.edit.inverse() if step.edit is not None else None
-        self._travel(step.plane, step.before, step.after, edit)
+        self._travel(self.history.undo())
 
     def redo(self) -> None:
         """Do again what was undone last."""
-        step = self.history.redo()
-        self._travel(step.plane, step.after, step.before, step.edit)
+        self._travel(self.history.redo())
 
-    def restore(self, document: Document, edit: Edit | None) -> None:
-        """Take up the work of another session, as one step."""
-        self._step(document, plane=None, edit=edit)
+    def restore(self, recovered: Recovered) -> None:
+        """Take up the work that a crash left behind, as one step.
+
+        Raises
+        ------
+        InputError
+            If these labels cannot hold its labels.
+        """
+        self._step(recovered.document, plane=None, edit=recovered.edit(self.labels))
 
     def change_image(self, volume: Volume) -> None:
         """Go on with other voxels of the same shape.
@@ -323,19 +310,16 @@ class Session:
         """
         checked_labels(self.labels, volume)
         self.volume = volume
-        self._image_version += 1
-        self.service.change_image(volume)
+        self.options = replace(self.options, image_version=self.options.image_version + 1)
+        self.scheduler.change_image(volume)
         self._follow()
 
     def close(self) -> None:
         """Stop the engine; labels stay as they are."""
-        for signal, slot in (
-            (self.service.answered, self._take_answer),
-            (self.service.failed, self._take_failure),
-            (self.service.loaded, self._take_model),
-        ):
-            signal.disconnect(slot, missing_ok=True)
-        self.service.engine.close()
+        self.scheduler.answered.disconnect(self._commit_if_pending, missing_ok=True)
+        self.scheduler.failed.disconnect(self._take_failure, missing_ok=True)
+        self.scheduler.loaded.disconnect(self._take_model, missing_ok=True)
+        self.scheduler.close()
 
     # Inside
 
@@ -344,10 +328,6 @@ class Session:
             message = "no slice is shown; switch the viewer to 2D to draw prompts."
             raise InputError(message)
         return self.plane
-
-    def _pixel_size(self, plane: Plane) -> tuple[float, float]:
-        row, column = (self.volume.spacing_mm[axis] for axis in plane.pixel_axes)
-        return column, row
 
     def _activate_reopened(self, known: Mapping[Plane, Reopened] | None = None) -> None:
         """Make the label of an object that is open on this plane the one that a commit writes.
@@ -361,103 +341,59 @@ class Session:
             return
         entry = self.document.reopened.get(self.plane)
         if entry is not None and (known is None or known.get(self.plane) != entry):
-            table = self.document.table.including((entry.label,)).activate(entry.label)
-            self.document = replace(self.document, table=table)
-            self.history.amend(self.document)
+            self._amend(self.document.with_active(entry.label))
 
-    def _check_lock(self, label: int) -> None:
-        if label in self.document.table and self.document.table[label].locked:
-            name = self.document.table[label].name
-            message = f"the label '{name}' is locked; unlock it or choose another label."
-            raise InputError(message)
-
-    def _check_target(self, label: int) -> None:
-        """Raise InputError unless masks can be written as a label."""
-        self._check_lock(label)
-        highest = np.iinfo(self.labels.dtype).max
-        if label > highest:
-            message = (
-                f"the labels are {self.labels.dtype}, which holds no label {label}; expected one "
-                f"up to {highest}. Start with a new labels layer, or choose another label."
-            )
-            raise InputError(message)
+    def _amend(self, document: Document) -> None:
+        """Take a document that differs by what is not a step of its own."""
+        self.document = document
+        self.history.amend(document)
 
     def _commit(self, preview: Preview) -> None:
         label, locked = self.document.table.active, self.document.table.locked
         edit = commit_edit(self.labels, self.volume, preview, label, locked)
         document = self.document.without(preview.request.plane)
         if not preview.request.is_uncorrected:  # else no model made it
-            record = commit_record(preview, label, len(edit.where), self.service.info)
+            record = commit_record(preview, label, len(edit.where), self.scheduler.info)
             document = replace(document, commits=(*document.commits, record))
         self._step(document, edit=edit)
 
     def _step(
         self, document: Document, *, plane: Plane | str | None = "", edit: Edit | None = None
     ) -> None:
-        """Do a step: apply its edit, take its document, remember it, tell of it."""
+        """Do a step: apply its edit, take its document, remember it, announce it."""
         where = self.plane if isinstance(plane, str) else plane
-        step = Step(self.document, document, where, edit)
+        self.history.push(Step(self.document, document, where, edit))
         if edit is not None:
             edit.apply(self.labels)
-        self.history.push(step)
-        self._arrive(document, edit)
+        self.document = document
+        self._arrive(edit)
 
-    def _travel(
-        self, plane: Plane | None, document: Document, left: Document, edit: Edit | None
-    ) -> None:
-        """Go along a step of history, from the document that is left to another one."""
-        active = self.document.table.active
-        if document.table.active == left.table.active and active in document.table:
+    def _travel(self, step: Step) -> None:
+        """Go from the document before a step of history, or of one undone, to that after it."""
+        known, document, active = self.document.reopened, step.after, self.document.table.active
+        if document.table.active == step.before.table.active and active in document.table:
             # The step did not choose another label, so the user's latest choice stands.
-            document = replace(document, table=document.table.activate(active))
-        known = self.document.reopened
+            document = document.with_active(active)
         self.document = document
-        if edit is not None:
-            edit.apply(self.labels)
-        if plane is not None and plane != self.plane:
-            self.revealed.emit(plane)
-            self.look_at(plane)
+        if step.edit is not None:
+            step.edit.apply(self.labels)
+        if step.plane is not None and step.plane != self.plane:
+            self.revealed.emit(step.plane)
+            self.look_at(step.plane)
         self._activate_reopened(known)
-        self._arrive(self.document, edit)
+        self._arrive(step.edit)
 
-    def _arrive(self, document: Document, edit: Edit | None) -> None:
-        self.document = document
+    def _arrive(self, edit: Edit | None) -> None:
         self.revision += 1
         if edit is not None:
             self.labels_changed.emit(edit)
-        self.stepped.emit(document, edit)
+        self.stepped.emit(self.document, edit)
         self._follow()
         self.changed.emit()
 
     def _follow(self) -> None:
         """Show and ask for what the state now means."""
         request = self.request
-        self._check_pending(request)
-        if request is None or not request.can_be_asked:
-            self.service.forget()
-            self._show(None)
-        elif self.preview is None or self.preview.request != request:
-            if self.preview is not None and self.preview.request.plane != request.plane:
-                self._show(None)
-            if self.live or request.is_uncorrected:
-                self._ask(request)
-
-    def _obtain(self, request: Request) -> None:
-        """Show a mask that is known, or ask for one.
-
-        Raises
-        ------
-        InputError
-            If its prompts are empty or lie outside the slice.
-        """
-        if request.is_uncorrected:
-            self.service.forget()
-            self._show(Preview.uncorrected(request))
-        else:
-            self.service.ask(request)
-
-    def _check_pending(self, request: Request | None) -> None:
-        """Tell if a mask that was to be committed is not asked for any more."""
         if self._commit_pending is not None and self._commit_pending != request:
             self._commit_pending = None
             message = (
@@ -465,27 +401,17 @@ class Session:
                 "committed; its prompts are kept."
             )
             self.failed.emit(InputError(message))
-
-    def _ask(self, request: Request) -> None:
         try:
-            self._obtain(request)
+            self.scheduler.follow(request, ask=self.live)
         except SamriError as error:
             self.failed.emit(error)
 
-    def _show(self, preview: Preview | None) -> None:
-        if preview is not self.preview:
-            self.preview = preview
-            self.previewed.emit(preview)
-
-    def _take_answer(self, preview: Preview) -> None:
-        request = self.request
-        if request is None or preview.request != request:
-            return  # late
-        self._show(preview)
-        if self._commit_pending == request:
+    def _commit_if_pending(self, preview: Preview) -> None:
+        """Commit a mask that has just come, if a commit waits for it."""
+        if self._commit_pending == preview.request:
             self._commit_pending = None
             try:
-                self._check_target(self.document.table.active)
+                check_target(self.labels, self.document.table)
                 self._commit(preview)
             except SamriError as error:
                 self.failed.emit(error)
@@ -495,5 +421,6 @@ class Session:
         self.failed.emit(error)
 
     def _take_model(self, _: ModelInfo) -> None:
+        self.options = replace(self.options, choice=self.scheduler.choice)
         self._follow()
         self.changed.emit()

@@ -31,10 +31,9 @@ from napari_samri.segment.protocol import (
     Predict,
     Progress,
 )
-from napari_samri.session.ahead import slices_ahead
 from napari_samri.session.engine import ProcessEngine
-from napari_samri.session.request import Preview, Request
-from napari_samri.session.service import Activity, MaskService
+from napari_samri.session.proposal import Preview, Request
+from napari_samri.session.scheduler import Activity, Scheduler, slices_ahead
 from tests.session.fakes import FakeEngine, make_info, make_volume
 
 if TYPE_CHECKING:
@@ -87,21 +86,21 @@ class Desk:
     def __init__(self, ahead: int = 3, **info: Any) -> None:
         self.engine = FakeEngine()
         self.volume = make_volume((8, 6, 7))
-        self.service = MaskService(self.engine, self.volume, ahead)
+        self.scheduler = Scheduler(self.engine, self.volume, ahead)
         self.answers: list[Preview] = []
         self.errors: list[Exception] = []
         self.activities: list[Activity | None] = []
-        self.service.answered.connect(self.answers.append)
-        self.service.failed.connect(self.errors.append)
-        self.service.activity.connect(self.activities.append)
-        self.service.load(ModelChoice(model="fake"))
+        self.scheduler.answered.connect(self.answers.append)
+        self.scheduler.failed.connect(self.errors.append)
+        self.scheduler.activity.connect(self.activities.append)
+        self.scheduler.load(ModelChoice(model="fake"))
         self.receive(Loaded(job=1, info=make_info(**info)))
 
     def receive(self, event: Any) -> None:
-        self.service.receive(event)
+        self.scheduler.receive(event)
 
     def ask(self, index: int = 0, prompts: PromptSet = BOX) -> Predict:
-        self.service.ask(Request(plane=Plane(0, index), slice_shape=(6, 7), prompts=prompts))
+        self.scheduler.ask(Request(plane=Plane(0, index), slice_shape=(6, 7), prompts=prompts))
         return self.engine.of(Predict)[-1]
 
     def answer(self, job: Predict) -> None:
@@ -126,20 +125,20 @@ class Desk:
 
 def test_a_slice_then_its_neighbours_one_by_one() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 2))
+    desk.scheduler.look_at(Plane(0, 2))
     first = desk.engine.of(Encode)
     assert [(desk.index(job), job.urgent) for job in first] == [(2, True)]
     for expected in ([3], [3, 4], [3, 4, 5], [3, 4, 5]):
         desk.finish_last()
         assert desk.ahead == expected
-    desk.service.look_at(Plane(0, 1))
+    desk.scheduler.look_at(Plane(0, 1))
     desk.finish_last()
     assert desk.ahead[3:] == [0]
 
 
 def test_never_more_than_one_slice_ahead_under_way() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 2))
+    desk.scheduler.look_at(Plane(0, 2))
     desk.finish_last()
     desk.answer(desk.ask(2))
     desk.receive(Progress(job=99, done=0, total=1, what="encoding"))
@@ -148,7 +147,7 @@ def test_never_more_than_one_slice_ahead_under_way() -> None:
 
 def test_embedding_ahead_goes_on_after_a_prompt() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 2))
+    desk.scheduler.look_at(Plane(0, 2))
     desk.finish_last()
     job = desk.ask(2)
     desk.finish_last(Dropped)
@@ -161,12 +160,12 @@ def test_embedding_ahead_goes_on_after_a_prompt() -> None:
 
 def test_embedding_ahead_goes_on_after_a_prompt_that_was_taken_back() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 2))
+    desk.scheduler.look_at(Plane(0, 2))
     desk.finish_last()
     job = desk.ask(2)
     desk.finish_last(Dropped)
     desk.receive(Progress(job=job.job, done=0.5, total=1, what="encoding"))
-    desk.service.forget()
+    desk.scheduler.forget()
     desk.answer(job)
     assert desk.answers == []
     assert desk.activities[-1] is None  # no progress bar that never ends
@@ -175,10 +174,10 @@ def test_embedding_ahead_goes_on_after_a_prompt_that_was_taken_back() -> None:
 
 def test_what_was_to_come_before_another_view_is_let_go() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 1))
+    desk.scheduler.look_at(Plane(0, 1))
     desk.finish_last()
     interrupted = desk.engine.of(Encode)[-1]
-    desk.service.look_at(Plane(0, 5))
+    desk.scheduler.look_at(Plane(0, 5))
     desk.receive(Dropped(job=interrupted.job))
     desk.finish_last()
     assert desk.ahead == [2, 6]
@@ -186,7 +185,7 @@ def test_what_was_to_come_before_another_view_is_let_go() -> None:
 
 def test_a_slice_that_cannot_be_embedded_is_no_news_while_only_looking() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 2))
+    desk.scheduler.look_at(Plane(0, 2))
     desk.finish_last(Failed, kind="InputError", text="constant")
     desk.finish_last(Failed, kind="InputError", text="constant")
     assert desk.errors == []
@@ -197,7 +196,7 @@ def test_a_prompt_that_fails_is_told() -> None:
     desk = Desk()
     desk.receive(Failed(job=desk.ask().job, kind="InputError", text="the slice is constant"))
     assert [type(error) for error in desk.errors] == [InputError]
-    assert not desk.service.busy
+    assert not desk.scheduler.busy
 
 
 def test_late_answers_are_dropped() -> None:
@@ -224,10 +223,10 @@ def test_the_same_request_is_not_begun_anew() -> None:
 
 def test_another_view_makes_what_was_asked_stale() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 0))
+    desk.scheduler.look_at(Plane(0, 0))
     job = desk.ask()
-    desk.service.look_at(Plane(0, 1))
-    assert not desk.service.busy
+    desk.scheduler.look_at(Plane(0, 1))
+    assert not desk.scheduler.busy
     assert desk.engine.of(Encode)[-1].view > job.view
 
 
@@ -253,13 +252,13 @@ def test_the_best_candidate_is_chosen() -> None:
 
 def test_another_model_answers_anew() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 2))
+    desk.scheduler.look_at(Plane(0, 2))
     first = desk.ask(2)
-    desk.service.load(ModelChoice(model="other"))
+    desk.scheduler.load(ModelChoice(model="other"))
     assert desk.activities[-1] == Activity("Loading other")
     job = desk.engine.of(Load)[-1]
     desk.receive(Loaded(job=job.job, info=make_info(id="other")))
-    assert desk.service.choice.model == "other"
+    assert desk.scheduler.choice.model == "other"
     assert desk.activities[-1] is None
     again = desk.engine.of(Predict)[-1]
     assert again is not first
@@ -270,47 +269,47 @@ def test_another_model_answers_anew() -> None:
 
 def test_a_model_that_does_not_load_changes_nothing() -> None:
     desk = Desk()
-    desk.service.load(ModelChoice(model="other"))
+    desk.scheduler.load(ModelChoice(model="other"))
     job = desk.engine.of(Load)[-1]
     desk.receive(Failed(job=job.job, kind="ModelError", text="no"))
     assert isinstance(desk.errors[0], ModelError)
-    assert desk.service.choice.model == "fake"
-    assert not desk.service.busy
+    assert desk.scheduler.choice.model == "fake"
+    assert not desk.scheduler.busy
 
 
 def test_of_two_models_the_first_may_be_the_one_that_runs() -> None:
     """Because the second does not load: then the first one's name is the one shown."""
     desk = Desk()
     for name in ("a", "b"):
-        desk.service.load(ModelChoice(model=name))
+        desk.scheduler.load(ModelChoice(model=name))
     first, second = desk.engine.of(Load)[-2:]
     desk.receive(Loaded(job=first.job, info=make_info(id="a")))
-    assert desk.service.busy
+    assert desk.scheduler.busy
     assert desk.activities[-1] == Activity("Loading b")
     desk.receive(Failed(job=second.job, kind="ModelError", text="no"))
-    assert (desk.service.choice.model, desk.service.info.id) == ("a", "a")  # type: ignore[union-attr]
-    assert not desk.service.busy
+    assert (desk.scheduler.choice.model, desk.scheduler.info.id) == ("a", "a")  # type: ignore[union-attr]
+    assert not desk.scheduler.busy
 
 
 def test_loading_stays_shown_while_slices_come() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 2))
-    desk.service.load(ModelChoice(model="other"))
+    desk.scheduler.look_at(Plane(0, 2))
+    desk.scheduler.load(ModelChoice(model="other"))
     desk.finish_last()
     assert desk.activities[-1] == Activity("Loading other")
 
 
 def test_cancel_stops_everything() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 2))
+    desk.scheduler.look_at(Plane(0, 2))
     desk.finish_last()
     job = desk.ask(2)
-    desk.service.load(ModelChoice(model="other"))
-    desk.service.cancel()
+    desk.scheduler.load(ModelChoice(model="other"))
+    desk.scheduler.cancel()
     cancel = desk.engine.jobs[-1]
     assert isinstance(cancel, Cancel)
     assert cancel.job > max(j.job for j in desk.engine.jobs[:-1])
-    assert not desk.service.busy
+    assert not desk.scheduler.busy
     assert desk.activities[-1] is None
     for event in (*desk.engine.of(Encode), job):
         desk.receive(Dropped(job=event.job))
@@ -323,10 +322,10 @@ def test_cancel_stops_everything() -> None:
 
 def test_a_load_cancelled_too_late_is_the_one_that_runs() -> None:
     desk = Desk()
-    desk.service.load(ModelChoice(model="other"))
-    desk.service.cancel()
+    desk.scheduler.load(ModelChoice(model="other"))
+    desk.scheduler.cancel()
     desk.receive(Loaded(job=desk.engine.of(Load)[-1].job, info=make_info(id="other")))
-    assert desk.service.choice.model == "other"
+    assert desk.scheduler.choice.model == "other"
 
 
 # The volume's window
@@ -344,10 +343,10 @@ def _until(desk: Desk, holds: Callable[[], bool]) -> None:
 
 def test_models_that_need_the_volumes_window_wait_for_it() -> None:
     desk = Desk(needs_window=True)
-    desk.service.look_at(Plane(0, 2))
-    desk.service.ask(Request(plane=Plane(0, 2), slice_shape=(6, 7), prompts=BOX))
+    desk.scheduler.look_at(Plane(0, 2))
+    desk.scheduler.ask(Request(plane=Plane(0, 2), slice_shape=(6, 7), prompts=BOX))
     assert desk.engine.of(Encode) == []
-    assert desk.service.busy
+    assert desk.scheduler.busy
     _until(desk, lambda: bool(desk.engine.of(Predict)))
     expected = percentile_window(desk.volume.array)
     assert [job.window for job in desk.engine.of(Encode)] == [expected]
@@ -358,11 +357,11 @@ def test_models_that_need_the_volumes_window_wait_for_it() -> None:
 
 def test_the_window_of_an_image_that_was_changed_is_not_used() -> None:
     desk = Desk(needs_window=True)
-    desk.service.look_at(Plane(0, 2))
+    desk.scheduler.look_at(Plane(0, 2))
     event = desk.engine.events.get(timeout=30)
     other = make_volume((8, 6, 7))
     other.array[:] += 100
-    desk.service.change_image(other)
+    desk.scheduler.change_image(other)
     desk.receive(event)
     assert desk.engine.of(Encode) == []
     _until(desk, lambda: bool(desk.engine.of(Encode)))
@@ -375,12 +374,12 @@ def test_the_window_of_an_image_that_was_changed_is_not_used() -> None:
 
 def test_a_death_is_told_and_the_next_request_goes_out() -> None:
     desk = Desk()
-    desk.service.look_at(Plane(0, 2))
+    desk.scheduler.look_at(Plane(0, 2))
     desk.ask(2)
     desk.receive(Died(job=0, code=-9, text="Killed"))
     assert isinstance(desk.errors[0], ModelError)
     assert "-9 (Killed)" in str(desk.errors[0])
-    assert not desk.service.busy
+    assert not desk.scheduler.busy
     assert desk.activities[-1] is None
     assert desk.ask(2) is desk.engine.jobs[-1]
 
@@ -394,24 +393,24 @@ class Real:
         array[:, 20:40, 16:44] += 20
         volume = make_volume((4, 64, 64))
         volume.array[:] = array
-        self.service = MaskService(self.engine, volume, ahead=2)
+        self.scheduler = Scheduler(self.engine, volume, ahead=2)
         self.answers: list[Preview] = []
         self.errors: list[Exception] = []
-        self.service.answered.connect(self.answers.append)
-        self.service.failed.connect(self.errors.append)
+        self.scheduler.answered.connect(self.answers.append)
+        self.scheduler.failed.connect(self.errors.append)
 
     def until(self, holds: Callable[[], Any]) -> None:
         end = time.monotonic() + PATIENCE
         while not holds():
             assert time.monotonic() < end
             try:
-                self.service.receive(self.engine.events.get(timeout=0.1))
+                self.scheduler.receive(self.engine.events.get(timeout=0.1))
             except Empty:
                 continue
 
     def ask(self, box: Box) -> None:
         prompts = PromptSet(boxes=(box,))
-        self.service.ask(Request(plane=Plane(0, 1), slice_shape=(64, 64), prompts=prompts))
+        self.scheduler.ask(Request(plane=Plane(0, 1), slice_shape=(64, 64), prompts=prompts))
 
 
 @pytest.mark.slow
@@ -420,18 +419,18 @@ def test_the_starter_in_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """It answers, tells of errors, dies, and is started again by the next prompt."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     real = Real()
-    real.service.cancel()  # no reason to start one
+    real.scheduler.cancel()  # no reason to start one
     assert real.engine.pid is None
-    real.service.load(ModelChoice(device="cpu"))
-    real.service.look_at(Plane(0, 1))
+    real.scheduler.load(ModelChoice(device="cpu"))
+    real.scheduler.look_at(Plane(0, 1))
     real.ask(Box(16, 20, 43, 39))
     real.until(lambda: real.answers)
     assert real.answers[0].mask[22:38, 18:42].mean() > 0.8
 
-    real.service.load(ModelChoice(model="no such model"))
+    real.scheduler.load(ModelChoice(model="no such model"))
     real.until(lambda: real.errors)
     assert "no such model" in str(real.errors.pop())
-    assert not real.service.busy
+    assert not real.scheduler.busy
 
     first = real.engine.pid
     assert first is not None
@@ -441,7 +440,7 @@ def test_the_starter_in_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
     real.ask(Box(15, 20, 43, 39))
     real.until(lambda: len(real.answers) == 2)
     assert real.errors == []
-    assert real.service.choice == ModelChoice(device="cpu")
+    assert real.scheduler.choice == ModelChoice(device="cpu")
     second = real.engine.pid
     assert second not in {first, None}
     real.engine.close()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_samri.geometry import Plane
-    from napari_samri.session.edits import Edit
+    from napari_samri.session.labels import Edit
 
 MAX_STEPS = 1000
 EMPTY = PromptSet()
@@ -78,6 +78,10 @@ class Document:
         others = {key: value for key, value in self.drawn.items() if key != plane}
         return replace(self, drawn=others if prompts.is_empty else {**others, plane: prompts})
 
+    def with_active(self, label: int) -> Document:
+        """Return the document with another active label, added to the table if need be."""
+        return replace(self, table=self.table.including((label,)).activate(label))
+
     def without(self, plane: Plane) -> Document:
         """Return the document with nothing open on a plane."""
         reopened = {key: value for key, value in self.reopened.items() if key != plane}
@@ -92,6 +96,11 @@ class Step:
     after: Document
     plane: Plane | None
     edit: Edit | None = None
+
+    def inverse(self) -> Step:
+        """Return the step that takes this one back."""
+        edit = self.edit.inverse() if self.edit is not None else None
+        return Step(self.after, self.before, self.plane, edit)
 
 
 class History:
@@ -124,7 +133,7 @@ class History:
             self._undone[-1] = replace(self._undone[-1], before=document)
 
     def undo(self) -> Step:
-        """Take back the last step; the caller takes back what it did.
+        """Return what takes the last step back; the caller does it.
 
         Raises
         ------
@@ -136,10 +145,10 @@ class History:
             raise InputError(message)
         step = self._done.pop()
         self._undone.append(step)
-        return step
+        return step.inverse()
 
     def redo(self) -> Step:
-        """Do the last undone step again; the caller applies it.
+        """Return the last step that was undone; the caller does it again.
 
         Raises
         ------

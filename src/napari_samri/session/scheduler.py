@@ -1,13 +1,14 @@
-"""Slices and requests turned into jobs for an engine, and its events into answers.
+"""Slices and requests turned into jobs for an engine, and its events into previews.
 
-The slice that is looked at is embedded first, then its neighbours one by one, so that whatever
-is asked for next never waits behind more than one slice, and that one is interrupted.
+An answer to a request that is no longer the one wanted is dropped. The slice in view is embedded
+first, then its neighbours one by one, so that a request never waits behind more than one slice,
+and that one is interrupted.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,14 @@ from napari_samri.segment import (
     Predict,
     Progress,
 )
-from napari_samri.session.ahead import slices_ahead
-from napari_samri.session.request import Preview, Request
+from napari_samri.session.proposal import Preview, Request
 
 if TYPE_CHECKING:
     from napari_samri.geometry import Plane, Volume, Window
     from napari_samri.session.engine import Engine
+
+# Of four slices ahead in the direction of scrolling, one behind.
+_BEHIND_EVERY = 4
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class _WindowFound:
     window: Window
 
 
-class MaskService:
+class Scheduler:
     """Answers requests; all methods and signals belong to one thread.
 
     Parameters
@@ -71,7 +74,8 @@ class MaskService:
     """
 
     loaded = Signal(object)  # ModelInfo
-    answered = Signal(object)  # Preview
+    previewed = Signal(object)  # Preview, or None
+    answered = Signal(object)  # Preview that a model has just made, and that is shown already
     failed = Signal(object)  # SamriError
     activity = Signal(object)  # Activity, or None at rest
 
@@ -81,11 +85,13 @@ class MaskService:
         self.ahead = ahead
         self.info: ModelInfo | None = None
         self.choice = DEFAULT_MODEL
+        self.preview: Preview | None = None
         self._jobs = 0
         self._views = 0
         self._loading: dict[int, ModelChoice] = {}
         self._loads: dict[int, ModelChoice] = {}  # all there were, also those cancelled too late
         self._view: tuple[int, Plane] | None = None
+        self._wanted: Request | None = None
         self._asked: tuple[int, Request] | None = None
         self._plan: deque[Plane] = deque()  # to be embedded ahead; a new one for each view
         self._ahead: tuple[int, Plane, deque[Plane]] | None = None  # under way, and its plan
@@ -134,6 +140,50 @@ class MaskService:
                 )
             )
 
+    def follow(self, request: Request | None, *, ask: bool = True) -> None:
+        """Show the mask of a request, and none of another plane; ask for it if it is not known.
+
+        Parameters
+        ----------
+        request : Request or None
+            None, or one with nothing to go by, forgets what was asked and shown.
+        ask : bool
+            Whether to ask the model too; an object that was re-opened needs none.
+
+        Raises
+        ------
+        InputError
+            If its prompts lie outside the slice.
+        """
+        self._wanted = request
+        if request is None or not request.can_be_asked:
+            self.forget()
+            self.show(None)
+            return
+        if self.preview is not None and self.preview.request.plane != request.plane:
+            self.show(None)
+        if ask or request.is_uncorrected:
+            self.obtain(request)
+
+    def obtain(self, request: Request) -> Preview | None:
+        """Return the mask of a request if it is known; else ask for it.
+
+        Raises
+        ------
+        InputError
+            If its prompts are empty or lie outside the slice.
+        """
+        if self.preview is None or self.preview.request != request:
+            self.ask(request)
+        known = self.preview is not None and self.preview.request == request
+        return self.preview if known else None
+
+    def show(self, preview: Preview | None) -> None:
+        """Let this be the mask that is previewed."""
+        if preview is not self.preview:
+            self.preview = preview
+            self.previewed.emit(preview)
+
     def ask(self, request: Request) -> None:
         """Answer a request; an earlier one that waits is dropped, and the same one goes on.
 
@@ -143,8 +193,13 @@ class MaskService:
             If its prompts are empty or lie outside the slice.
         """
         if self.awaits(request):
-            return  # to begin anew would take longer
+            return  # starting again would take longer
+        if request.is_uncorrected:
+            self.forget()
+            self.show(Preview.uncorrected(request))
+            return
         prompts = request.objects()
+        self._wanted = request
         job = self._next()
         self._asked = (job, request)
         if self._ready():
@@ -155,14 +210,19 @@ class MaskService:
                     prompts=prompts,
                     view=self._views,
                     window=self._window,
-                    multimask=request.multimask,
-                    post=request.post,
+                    multimask=request.options.multimask,
+                    post=request.options.post,
                 )
             )
 
     def forget(self) -> None:
         """Drop the request that waits for an answer, if any."""
         self._asked = None
+
+    def close(self) -> None:
+        """Stop the engine; an answer that still comes is late."""
+        self.forget()
+        self.engine.close()
 
     def change_image(self, volume: Volume) -> None:
         """Go on with other voxels; what was asked of the old ones is dropped."""
@@ -192,7 +252,7 @@ class MaskService:
             case Encoded() | Dropped() | Failed():
                 self._finish(event)
             case Died():
-                self._bury(event)
+                self._take_death(event)
             case _WindowFound():
                 self._take_window(event)
 
@@ -223,7 +283,7 @@ class MaskService:
             self._repeat()
 
     def _repeat(self) -> None:
-        """Submit anew what is looked at and asked for."""
+        """Submit again what is looked at and asked for."""
         asked, self._asked = self._asked, None
         if self._view is not None:
             self._encode(self._view[1])
@@ -239,15 +299,15 @@ class MaskService:
         self.loaded.emit(event.info)
 
     def _take_answer(self, event: Answered) -> None:
-        if self._asked is None or event.job != self._asked[0]:
-            self._show_rest()
-            self._embed_ahead()
-            return  # late
-        request = self._asked[1]
-        self._asked = None
+        request = None
+        if self._asked is not None and event.job == self._asked[0]:
+            request, self._asked = self._asked[1], None
         self._show_rest()
         self._embed_ahead()
-        self.answered.emit(Preview.answered(request, event.masks, event.scores))
+        if request is not None and request == self._wanted:  # else it is late
+            preview = Preview.answered(request, event.masks, event.scores)
+            self.show(preview)
+            self.answered.emit(preview)
 
     def _show_progress(self, event: Progress) -> None:
         if self._ahead is not None and event.job == self._ahead[0]:
@@ -290,7 +350,7 @@ class MaskService:
             Encode(job=self._ahead[0], pixels=self._pixels(plane), window=self._window)
         )
 
-    def _bury(self, event: Died) -> None:
+    def _take_death(self, event: Died) -> None:
         self._asked = self._ahead = None
         self._loading.clear()
         self._plan.clear()
@@ -302,3 +362,28 @@ class MaskService:
             "are kept; the next prompt starts it again."
         )
         self.failed.emit(ModelError(message))
+
+
+def slices_ahead(plane: Plane, last: Plane | None, size: int, count: int) -> tuple[Plane, ...]:
+    """Return the neighbours of a slice that will probably be looked at next, nearest first.
+
+    Parameters
+    ----------
+    plane : Plane
+        Looked at now.
+    last : Plane or None
+        Looked at before; the difference is the direction of scrolling, forward without one.
+    size : int
+        Number of slices along the axis.
+    count : int
+        How many slices at most.
+    """
+    comparable = last is not None and (last.axis, last.time) == (plane.axis, plane.time)
+    direction = -1 if comparable and last is not None and last.index > plane.index else 1
+    ahead = list(range(plane.index + direction, size if direction > 0 else -1, direction))
+    behind = list(range(plane.index - direction, -1 if direction > 0 else size, -direction))
+    order: list[int] = []
+    while (ahead or behind) and len(order) < count:
+        turn_back = behind and (not ahead or len(order) % (_BEHIND_EVERY + 1) == _BEHIND_EVERY)
+        order.append((behind if turn_back else ahead).pop(0))
+    return tuple(replace(plane, index=index) for index in order)
