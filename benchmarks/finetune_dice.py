@@ -30,13 +30,13 @@ from napari_samri.models.loading import load_model
 from napari_samri.training import TrainConfig, find_objective, fit, small_data
 from napari_samri.training.config import turned_bank
 from napari_samri.training.decoder import PromptedDecoder
+from napari_samri.training.losses import mask_dice
 from napari_samri.training.objective import MEDICOSAM
 from napari_samri.training.pairs import pairs_of
 from napari_samri.training.plan import micro_batches
-from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.source import BankSource
-from napari_samri.training.step import answers
-from napari_samri.training.validate import ValidationSet, dice_of
+from napari_samri.training.step import answers, numbers_needed
+from napari_samri.training.validate import ValidationSet
 from napari_samri.work import EmbedConfig, embed_bank
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def scores(bank: Bank, model: object, steps: int) -> tuple[np.ndarray, np.ndarra
         if samples is None:
             continue
         found = [
-            dice_of(answer > 0, samples.truth).numpy()
+            mask_dice(answer > 0, samples.truth).numpy()
             for answer, _ in answers(decoder, samples, objective)
         ]
         dice.append(np.stack(found))

@@ -18,6 +18,7 @@ import torch
 
 from napari_samri import Embedding, EmbeddingCache
 from napari_samri.embeddings.bank.quantise import from_int8, to_half, to_int8
+from napari_samri.evaluation import dice
 from napari_samri.geometry import Plane
 from napari_samri.io import load_volume
 from napari_samri.models.loading import load_model
@@ -42,12 +43,6 @@ class Score:
     pixels: int
     agreement: float
     change: float
-
-
-def dice(mask: NDArray, other: NDArray) -> float:
-    """Return the Dice coefficient; 1 if both are empty."""
-    total = int(mask.sum()) + int(other.sum())
-    return 2 * int((mask & other).sum()) / total if total else 1.0
 
 
 def stored(tensor: NDArray) -> dict[str, NDArray]:
@@ -85,6 +80,11 @@ def measure(predictor: Predictor, manifest: Manifest) -> list[Score]:
     return scores
 
 
+def agreement(mask: NDArray, reference: NDArray) -> float:
+    """Return the Dice of two masks; two empty ones agree."""
+    return float(np.nan_to_num(dice(mask, reference), nan=1.0))
+
+
 def compare(
     predictor: Predictor,
     exact: Embedding,
@@ -99,7 +99,7 @@ def compare(
     for name, embedding in ways.items():
         mask = predictor.predict(embedding, box_xyxy=box).masks[0]
         change = dice(mask, truth) - before
-        scores.append(Score(name, int(truth.sum()), dice(mask, reference), change))
+        scores.append(Score(name, int(truth.sum()), agreement(mask, reference), change))
     return scores
 
 

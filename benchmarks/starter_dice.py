@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from skimage.filters import threshold_otsu
+import torch
 
 from napari_samri import EmbeddingCache, load_predictor, load_volume
 from napari_samri.errors import InputError, InputWarning
+from napari_samri.evaluation import BASELINES, dice
+from napari_samri.simulate import move_sides, tight_boxes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 SMALLEST_PX = 10
 BINS = (("small", 0.0, 0.005), ("medium", 0.005, 0.035), ("large", 0.035, 1.0))
 JITTER = 0.1
-METHODS = ("model", "filled box", "ellipse", "Otsu in box")
+METHODS = ("model", *BASELINES)
 
 
 @dataclass(frozen=True)
@@ -56,42 +58,13 @@ def objects(image: Volume, labels: Volume) -> Iterator[tuple[NDArray, list[NDArr
         yield pixels, [mask for mask in masks if mask.sum() >= SMALLEST_PX]
 
 
-def tight_box(mask: NDArray) -> NDArray:
-    """Return the inclusive box x0, y0, x1, y1 of a mask."""
-    rows, columns = np.nonzero(mask)
-    return np.array([columns.min(), rows.min(), columns.max(), rows.max()], float)
-
-
 def jittered(box: NDArray, shape: tuple[int, int], rng: np.random.Generator) -> NDArray:
     """Move each side by up to a tenth of the extent, within the slice."""
     extent = np.tile(box[2:] - box[:2] + 1, 2)
-    moved = np.rint(box + rng.uniform(-JITTER, JITTER, 4) * extent)
+    moved = np.rint(move_sides(box, rng.random(4), JITTER * extent))
     moved = np.clip(moved, 0, np.tile((shape[1] - 1, shape[0] - 1), 2))
     grown = np.maximum(moved[2:], moved[:2] + 1)
     return np.concatenate([moved[:2], np.minimum(grown, (shape[1] - 1, shape[0] - 1))])
-
-
-def baselines(pixels: NDArray, box: NDArray) -> dict[str, NDArray]:
-    """Return the masks of the three trivial methods."""
-    rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
-    x0, y0, x1, y1 = box
-    inside = (columns >= x0) & (columns <= x1) & (rows >= y0) & (rows <= y1)
-    radii = (x1 - x0 + 1) / 2, (y1 - y0 + 1) / 2
-    across = (columns - (x0 + x1) / 2) / radii[0]
-    down = (rows - (y0 + y1) / 2) / radii[1]
-    ellipse = across**2 + down**2 <= 1
-    values = pixels[inside]
-    bright = pixels > (threshold_otsu(values) if np.ptp(values) else values[0] - 1)
-    # The object is the class that is more frequent in the ellipse than in the corners.
-    corners = inside & ~ellipse
-    share = bright[corners].mean() if corners.any() else 0.0
-    chosen = bright if bright[ellipse].mean() >= share else ~bright
-    return {"filled box": inside, "ellipse": ellipse, "Otsu in box": chosen & inside}
-
-
-def dice(mask: NDArray, truth: NDArray) -> float:
-    """Return the Dice coefficient; the truth is not empty."""
-    return float(2 * (mask & truth).sum() / (mask.sum() + truth.sum()))
 
 
 def measure(folder: Path, model: str, limit: int | None) -> list[Score]:
@@ -112,10 +85,10 @@ def measure(folder: Path, model: str, limit: int | None) -> list[Score]:
             except InputError:
                 continue
             for truth in masks:
-                tight = tight_box(truth)
+                tight = tight_boxes(torch.from_numpy(truth[None]))[0].numpy()
                 boxes = {"tight": tight, "jittered": jittered(tight, truth.shape, rng)}
                 for kind, box in boxes.items():
-                    found = baselines(pixels, box)
+                    found = {name: fill(pixels, box) for name, fill in BASELINES.items()}
                     if (box[2:] > box[:2]).all():
                         answer = predictor.predict(embedding, box_xyxy=box)
                         found["model"] = answer.masks[0]

@@ -33,15 +33,16 @@ from napari_samri.embeddings.bank import Bank
 from napari_samri.jobs.ahead import run_ahead
 from napari_samri.jobs.memory import keep_memory
 from napari_samri.models.loading import load_model
+from napari_samri.simulate import tight_boxes
 from napari_samri.training import TrainConfig, find_objective
 from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.losses import dice_loss, focal_loss
 from napari_samri.training.optimise import Optimiser
 from napari_samri.training.pairs import pairs_of
 from napari_samri.training.plan import EpochPlan, Group, micro_batches
-from napari_samri.training.prompts import numbers_needed, tight_boxes
 from napari_samri.training.ranks import Ranks
 from napari_samri.training.source import BankSource
+from napari_samri.training.step import numbers_needed
 from napari_samri.work import EmbedConfig, embed_bank
 
 if TYPE_CHECKING:

@@ -61,11 +61,3 @@ def test_no_display(
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     assert main(["demo", "--out", str(tmp_path)]) == 0
     assert "no display" in capsys.readouterr().err
-
-
-def test_dice() -> None:
-    mask = np.array([True, True, False, False])
-    assert demo.dice(mask, mask) == 1
-    assert demo.dice(mask, ~mask) == 0
-    assert demo.dice(mask, np.array([True, False, False, False])) == pytest.approx(2 / 3)
-    assert demo.dice(~mask & mask, ~mask & mask) == 1

@@ -20,9 +20,8 @@ from napari_samri.training import TrainConfig
 from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.objective import Objective, find_objective
 from napari_samri.training.optimise import Optimiser
-from napari_samri.training.prompts import FIRST_NUMBERS, STEP_NUMBERS, numbers_needed
 from napari_samri.training.ranks import Ranks
-from napari_samri.training.step import Samples, rounds
+from napari_samri.training.step import FIRST_NUMBERS, STEP_NUMBERS, Samples, numbers_needed, rounds
 from tests.tiny import random_tiny
 
 if TYPE_CHECKING:

@@ -35,8 +35,8 @@ from napari_samri.training.loop import make_run
 from napari_samri.training.objective import MEDICOSAM, MEDSAM, SAMRI_BOX
 from napari_samri.training.optimise import Optimiser, decays
 from napari_samri.training.preview import read_preview
-from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.ranks import Ranks
+from napari_samri.training.step import numbers_needed
 from napari_samri.work import EmbedConfig, embed_bank
 from tests.work.making import make_data
 

@@ -15,6 +15,7 @@ from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import Cancelled
 from napari_samri.jobs.events import Stopped, is_last
 from napari_samri.models.preprocessing import FAMILIES, MEDSAM
+from napari_samri.simulate import tight_boxes
 from napari_samri.training import TrainConfig
 from napari_samri.training.cost import Counts, estimate
 from napari_samri.training.objective import SAMRI_BOX
@@ -25,7 +26,6 @@ from napari_samri.training.pairs import (
     split_pairs,
 )
 from napari_samri.training.plan import Group
-from napari_samri.training.prompts import tight_boxes
 from napari_samri.training.source import BankSource
 from napari_samri.work import EmbedConfig, embed_bank
 from tests.work.making import make_data

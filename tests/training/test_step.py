@@ -11,11 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as stn
 
 from napari_samri.errors import InputError
 from napari_samri.models.loading import LoadedModel, load_model
-from napari_samri.training import prompts
 from napari_samri.training.decoder import Prompt, PromptedDecoder
 from napari_samri.training.objective import (
     MEDICOSAM,
@@ -24,88 +22,9 @@ from napari_samri.training.objective import (
     Objective,
     find_objective,
 )
-from napari_samri.training.step import Samples, first_prompt, rounds
+from napari_samri.training.step import Samples, first_prompt, numbers_needed, rounds
 from napari_samri.training.validate import plain_answers
 from tests.tiny import random_tiny
-
-MASKS = stn.arrays(bool, (3, 9, 9)).filter(lambda m: m.any(axis=(1, 2)).all())
-NUMBERS = stn.arrays(np.float32, (3, 6), elements=st.floats(0, 0.9990234375, width=32))
-
-
-@given(MASKS)
-def test_boxes_are_tight(masks: np.ndarray) -> None:
-    for mask, box in zip(masks, prompts.tight_boxes(torch.tensor(masks)).tolist(), strict=True):
-        rows, columns = np.nonzero(mask)
-        assert box == [columns.min(), rows.min(), columns.max(), rows.max()]
-
-
-@given(MASKS, NUMBERS)
-def test_points_lie_in_their_masks_and_reach_every_pixel(
-    masks: np.ndarray, numbers: np.ndarray
-) -> None:
-    points = prompts.points_within(torch.tensor(masks), torch.tensor(numbers[:, 0]))
-    for mask, (x, y) in zip(masks, points.int().tolist(), strict=True):
-        assert mask[y, x]
-    mask = torch.tensor(masks[:1])
-    count = int(mask.sum())
-    every = prompts.points_within(mask.expand(count, -1, -1), (torch.arange(count) + 0.5) / count)
-    assert len({tuple(point) for point in every.tolist()}) == count
-
-
-@given(MASKS, MASKS, NUMBERS)
-def test_corrections_lie_in_the_errors(
-    predicted: np.ndarray, truth: np.ndarray, numbers: np.ndarray
-) -> None:
-    points, labels = prompts.corrections(
-        torch.tensor(predicted), torch.tensor(truth), torch.tensor(numbers[:, :2])
-    )
-    assert labels.tolist() == [[1, 0]] * 3
-    for answer, mask, ((px, py), (nx, ny)) in zip(
-        predicted, truth, points.int().tolist(), strict=True
-    ):
-        missed, spilled = mask & ~answer, answer & ~mask
-        assert missed[py, px] or (not missed.any() and mask[py, px])
-        if spilled.any():
-            assert spilled[ny, nx]
-        elif not mask.all():
-            assert not mask[ny, nx]
-
-
-@given(MASKS, NUMBERS, st.floats(0, 6), st.floats(0, 9))
-def test_jittered_boxes_stay_in_the_frame_and_near(
-    masks: np.ndarray, numbers: np.ndarray, reach: float, start: float
-) -> None:
-    tight = prompts.tight_boxes(torch.tensor(masks))
-    moved = prompts.jitter_boxes(tight, torch.tensor(numbers[:, :4]), reach, start, 9)
-    assert (moved[:, :2] <= moved[:, 2:]).all()
-    assert moved.min() >= 0
-    assert moved.max() <= 8
-    short = (tight[:, 2:] - tight[:, :2] + 1) <= start
-    assert (moved[:, :2] == tight[:, :2])[short].all()
-    inside = (tight[:, 2:] - tight[:, :2] >= 2 * reach).all(dim=1)  # no two sides can swap
-    assert ((moved - tight).abs()[inside] <= reach + 1e-4).all()
-
-
-@given(MASKS, NUMBERS, st.integers(0, 5), st.floats(0, 0.5))
-def test_grown_boxes_hold_their_objects(
-    masks: np.ndarray, numbers: np.ndarray, reach: int, share: float
-) -> None:
-    tight = prompts.tight_boxes(torch.tensor(masks))
-    grown = prompts.grown_boxes(tight, torch.tensor(numbers[:, :4]), reach, share, 9)
-    assert (grown[:, :2] <= tight[:, :2]).all()
-    assert (grown[:, 2:] >= tight[:, 2:]).all()
-    assert grown.min() >= 0
-    assert grown.max() <= 8
-    furthest = reach + share * (tight[:, 2:] - tight[:, :2] + 1).repeat(1, 2)
-    assert ((grown - tight).abs() <= furthest + 1e-4).all()
-
-
-def test_a_box_moves_outwards_by_every_whole_number() -> None:
-    box = torch.tensor([[100.0, 100, 140, 140]]).expand(2100, -1)
-    numbers = torch.linspace(0, 1 - 1e-6, 2100)[:, None].expand(-1, 4)
-    moved = prompts.grown_boxes(box, numbers, 20, 0, 256)
-    assert sorted(set(moved[:, 0].tolist())) == list(range(80, 101))
-    assert sorted(set(moved[:, 3].tolist())) == list(range(140, 161))
 
 
 @pytest.mark.parametrize(
@@ -126,14 +45,6 @@ def test_no_box_misses_its_object(objective: Objective) -> None:
     low, high = (prompt.points[prompt.labels == corner].reshape(500, 2) for corner in (2, 3))
     assert (low <= 100).all()
     assert (high >= 103).all()
-
-
-def test_a_box_thinner_than_a_low_resolution_pixel_stays_as_it_is() -> None:
-    # One pixel of a slice of 512: from 50 to 50.5 low-resolution pixels, the last end inside.
-    box = torch.tensor([[50.0, 30, 49.5, 90]])
-    moved = prompts.jitter_boxes(box, torch.full((1, 4), 0.7), 5, 20, 256)
-    assert moved[0, [0, 2]].tolist() == [50, 49.5]
-    assert moved[0, 3] == 92
 
 
 @cache
@@ -254,7 +165,7 @@ def samples(model: LoadedModel, count: int = 4, seed: int = 0) -> Samples:
         embeddings_of(model, 2),
         torch.arange(count) % 2,
         truth,
-        torch.rand(count, prompts.numbers_needed(8), generator=generator),
+        torch.rand(count, numbers_needed(8), generator=generator),
     )
 
 

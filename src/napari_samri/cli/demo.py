@@ -15,12 +15,7 @@ from napari_samri.prompts import SliceRequest
 if TYPE_CHECKING:
     import argparse
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from napari_samri.geometry import Volume
-
-    BoolArray = NDArray[np.bool_]
 
 TISSUE_THRESHOLD = 127  # half of a tissue map's 255
 LABELS_FILE = "labels.nii.gz"
@@ -88,6 +83,7 @@ def run(options: argparse.Namespace) -> None:
     """Segment the template, write labels and pictures, print Dice, and open napari."""
     from napari_samri.atomic import make_folder
     from napari_samri.cli.overlay import picture, save_picture
+    from napari_samri.evaluation import dice
     from napari_samri.io import load_volume, save_labels, template_file
     from napari_samri.segment import load_predictor, paint_labels, segment_slices
 
@@ -107,12 +103,6 @@ def run(options: argparse.Namespace) -> None:
     say(f"labels and pictures are in {options.out.absolute()}")
     if not options.no_viewer:
         _open_viewer(template, options.out / LABELS_FILE)
-
-
-def dice(mask: BoolArray, truth: BoolArray) -> float:
-    """Return the Dice coefficient of two masks; 1 if both are empty."""
-    total = int(mask.sum() + truth.sum())
-    return 2 * int((mask & truth).sum()) / total if total else 1.0
 
 
 def _truth(task: Task, volume: Volume) -> Volume:

@@ -17,8 +17,8 @@ from napari_samri.jobs import never
 from napari_samri.models import resolve_device
 from napari_samri.training.loop import make_run
 from napari_samri.training.plan import Group, micro_batches
-from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.ranks import Ranks
+from napari_samri.training.step import numbers_needed
 from napari_samri.training.validate import ValidationSet
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Losses of promptable segmentation, one value per mask.
+"""Losses and scores of promptable segmentation, one value per mask.
 
 One value per mask, not per batch: accumulated small batches then equal one large batch.
 """
@@ -58,6 +58,12 @@ def dice_loss(logits: torch.Tensor, target: torch.Tensor, smooth: float = 1.0) -
     overlap = (probability * target).sum(dim=(-2, -1))
     total = (probability**2).sum(dim=(-2, -1)) + (target**2).sum(dim=(-2, -1))
     return 1 - (2 * overlap + smooth) / (total + smooth)
+
+
+def mask_dice(masks: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Return the Dice coefficient (N,) of bool masks (N, H, W); NaN where both are empty."""
+    overlap = (masks & truth).sum(dim=(1, 2))
+    return 2 * overlap / (masks.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)))
 
 
 def mask_iou(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -162,7 +162,7 @@ def _answered(
 
 def _masks_of(run: Run, group: Group) -> list[tuple[int, NDArray[np.bool_]]]:
     """Return labels of a group, and the masks that the decoder answers to their boxes."""
-    from napari_samri.training.prompts import numbers_needed
+    from napari_samri.training.step import numbers_needed
     from napari_samri.training.validate import plain_answers
 
     read = run.source.read([group])

@@ -14,8 +14,8 @@ from napari_samri.jobs import Noted, run_ahead
 from napari_samri.models import DECODER_PREFIX, read_checkpoint
 from napari_samri.training.export import best_path
 from napari_samri.training.plan import micro_batches, share_of
-from napari_samri.training.prompts import numbers_needed
 from napari_samri.training.state import FILE, save_state
+from napari_samri.training.step import numbers_needed
 from napari_samri.training.validate import mean_dice
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from napari_samri.embeddings.bank import slice_place
+from napari_samri.simulate import tight_boxes
 from napari_samri.training.pairs import label_and_piece, low_res_scale
-from napari_samri.training.prompts import tight_boxes
 from napari_samri.training.step import Samples
 
 if TYPE_CHECKING:

@@ -14,6 +14,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional as F
 
+from napari_samri.simulate import (
+    corrections,
+    grown_boxes,
+    jitter_boxes,
+    points_within,
+    tight_boxes,
+)
 from napari_samri.training.decoder import (
     CORNER_HIGH,
     CORNER_LOW,
@@ -23,22 +30,21 @@ from napari_samri.training.decoder import (
     PromptedDecoder,
 )
 from napari_samri.training.losses import dice_loss, focal_loss, mask_iou
-from napari_samri.training.prompts import (
-    FIRST_NUMBERS,
-    STEP_NUMBERS,
-    corrections,
-    grown_boxes,
-    jitter_boxes,
-    points_within,
-    tight_boxes,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_samri.training.objective import Objective
 
+# Uniform numbers per sample for the first prompt, and per correction.
+FIRST_NUMBERS = 6
+STEP_NUMBERS = 3
 _CENTRE, _CENTRE_WIDTH = 0.45, 0.1
+
+
+def numbers_needed(n_steps: int) -> int:
+    """Return how many uniform numbers a sample needs."""
+    return FIRST_NUMBERS + n_steps * STEP_NUMBERS
 
 
 @dataclass(frozen=True, eq=False)

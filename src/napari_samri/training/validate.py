@@ -11,9 +11,9 @@ import torch
 
 from napari_samri.jobs import run_ahead
 from napari_samri.models import fast_products
+from napari_samri.training.losses import mask_dice
 from napari_samri.training.plan import Group, micro_batches, share_of
-from napari_samri.training.prompts import numbers_needed
-from napari_samri.training.step import answers
+from napari_samri.training.step import answers, numbers_needed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +94,7 @@ def mean_dice(
             if samples is None:
                 continue
             for masks in own_answers(decoder, samples, objective):
-                dice = dice_of(masks, samples.truth)
+                dice = mask_dice(masks, samples.truth)
                 total += float(dice.sum())
                 count += len(dice)
     finally:
@@ -104,12 +104,6 @@ def mean_dice(
     if stopping:
         return None
     return total / masks_seen if masks_seen else math.nan
-
-
-def dice_of(predicted: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Return the Dice (N,) of masks (N, L, L), of which none of the truth is empty."""
-    overlap = (predicted & truth).sum(dim=(1, 2))
-    return 2 * overlap / (predicted.sum(dim=(1, 2)) + truth.sum(dim=(1, 2)))
 
 
 @fast_products()

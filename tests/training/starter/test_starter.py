@@ -23,7 +23,6 @@ from napari_samri.models.starter.architecture import StarterConfig, StarterNetwo
 from napari_samri.models.starter.weights import build_starter, check_packaged, save_starter
 from napari_samri.training.starter.affinity import Affinity
 from napari_samri.training.starter.objective import ObjectiveConfig, batch_loss
-from napari_samri.training.starter.prompting import correction_points, jitter_boxes, tight_boxes
 from napari_samri.training.starter.samples import Batch, Stage, SyntheticBatches, draw_sample
 from napari_samri.training.starter.synthetic import label_map, render, sample_targets
 from napari_samri.training.starter.train import Recipe, Trainer, main
@@ -132,33 +131,6 @@ def test_batches_are_functions_of_their_number() -> None:
     assert first[2].images.shape == (1, 1, 64, 64)
     with pytest.raises(IndexError):
         first[3]
-
-
-def test_boxes_are_tight_and_jitter_is_bounded() -> None:
-    masks = torch.zeros(2, 32, 32, dtype=torch.bool)
-    masks[0, 3:10, 5:21] = True
-    masks[1, 31, 0] = True
-    boxes = tight_boxes(masks)
-    assert boxes.tolist() == [[5, 3, 20, 9], [0, 31, 0, 31]]
-    loose = jitter_boxes(boxes, 0.1, 10, torch.Generator().manual_seed(0))
-    extent = torch.tensor([[16, 7, 16, 7], [1, 1, 1, 1]])
-    assert ((loose - boxes).abs() <= 0.1 * extent).all()
-    assert not torch.equal(loose, boxes)
-
-
-def test_corrections_lie_in_the_error() -> None:
-    truth = torch.zeros(3, 16, 16, dtype=torch.bool)
-    truth[:, 4:8, 4:8] = True
-    predicted = truth.clone()
-    predicted[0, 4:8, 4:6] = False  # misses
-    predicted[1, 10:12, 10:12] = True  # spills
-    points, labels = correction_points(predicted, truth, torch.Generator().manual_seed(0))
-    x, y = points[:, 0].long().unbind(-1)
-    assert labels[:, 0].tolist() == [1, 0, 1]
-    assert truth[0, y[0], x[0]]
-    assert not predicted[0, y[0], x[0]]
-    assert predicted[1, y[1], x[1]]
-    assert not truth[1, y[1], x[1]]
 
 
 def test_training_lowers_the_loss_on_one_batch() -> None:

@@ -9,13 +9,14 @@ import torch
 
 from napari_samri.models import box_prior
 from napari_samri.models.sam1 import decode_batch
-from napari_samri.training.losses import dice_loss, focal_loss, mask_iou
-from napari_samri.training.starter.prompting import (
-    correction_points,
-    jitter_boxes,
+from napari_samri.simulate import (
+    box_extents,
+    error_points,
+    move_sides,
     random_points,
     tight_boxes,
 )
+from napari_samri.training.losses import dice_loss, focal_loss, mask_iou
 
 if TYPE_CHECKING:
     from napari_samri.models.starter import StarterNetwork
@@ -123,8 +124,9 @@ def _first_prompts(
     boxes = points = None
     if kind != "point":
         tight = tight_boxes(truth)
-        limit = 10 * truth.shape[-1] / 256
-        loose = jitter_boxes(tight, 0.1, limit, generator)
+        reach = (0.1 * box_extents(tight)).clamp(max=10 * truth.shape[-1] / 256)
+        numbers = torch.rand(tight.shape, generator=generator).to(tight.device)
+        loose = move_sides(tight, numbers, reach)
         keep = torch.rand(len(tight), 1, generator=generator) < config.tight_share
         boxes = torch.where(keep.to(tight.device), tight, loose)
     if kind != "box":
@@ -161,7 +163,7 @@ def _rounds(
         if corrected and step == 0:
             best = scores[:, heads].argmax(dim=1)
             chosen = logits[:, heads][torch.arange(len(truth)), best].detach()
-            prompts.add(correction_points(chosen > 0, truth, generator))
+            prompts.add(error_points(chosen > 0, truth, generator))
             keep = torch.rand((), generator=generator) < config.mask_probability
             prompts.masks = chosen[:, None].float() if keep else None
     return losses

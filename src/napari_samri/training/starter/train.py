@@ -28,9 +28,10 @@ from napari_samri.models.starter import (
     resize_network,
     save_starter,
 )
+from napari_samri.simulate import tight_boxes
+from napari_samri.training.losses import mask_dice
 from napari_samri.training.starter.affinity import Affinity
 from napari_samri.training.starter.objective import ObjectiveConfig, batch_loss, predict
-from napari_samri.training.starter.prompting import tight_boxes
 from napari_samri.training.starter.samples import Batch, Stage, SyntheticBatches
 from napari_samri.training.starter.state import load_state, save_state
 
@@ -141,9 +142,7 @@ class Trainer:
             truth = batch.targets.flatten(0, 1).to(self.device)
             embeddings = network.image_encoder(batch.images.to(self.device))
             logits, _ = predict(network, embeddings, boxes=tight_boxes(truth))
-            mask = logits[:, 0] > 0
-            overlap = (mask & truth).sum((1, 2))
-            scores.append(2 * overlap / (mask.sum((1, 2)) + truth.sum((1, 2))))
+            scores.append(mask_dice(logits[:, 0] > 0, truth))
         return float(torch.cat(scores).mean())
 
     def export(self, path: Path) -> None:
