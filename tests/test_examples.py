@@ -12,7 +12,7 @@ import pytest
 from npe2 import PluginManifest
 
 import napari_samri
-from napari_samri.io.phantom import make_phantom
+from napari_samri.io.samples import make_phantom
 
 if TYPE_CHECKING:
     from npe2 import PluginManager

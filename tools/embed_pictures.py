@@ -34,8 +34,8 @@ def make_data_set(folder: Path) -> None:
     """Write noisy copies of the phantom."""
     from napari_samri.geometry import Volume
     from napari_samri.io import save_labels
-    from napari_samri.io.images import save_image
-    from napari_samri.io.phantom import make_phantom
+    from napari_samri.io.samples import make_phantom
+    from napari_samri.io.writing import save_image
 
     folder.mkdir()
     image, labels = make_phantom()

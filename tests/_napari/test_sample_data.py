@@ -13,7 +13,7 @@ from napari_samri._napari.reader import get_reader
 from napari_samri._napari.sample_data import open_phantom, open_template
 from napari_samri._napari.writer import write_labels
 from napari_samri.errors import InputError
-from napari_samri.io import template
+from napari_samri.io import samples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,6 @@ def test_template() -> None:
 
 
 def test_template_without_nilearn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(template, "find_spec", lambda _: None)
+    monkeypatch.setattr(samples, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"napari-samri\[demo\]"):
         open_template()

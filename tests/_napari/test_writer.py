@@ -14,7 +14,7 @@ from napari_samri._napari.reader import get_reader
 from napari_samri._napari.writer import reference_to_save_on, write_labels
 from napari_samri.errors import InputError, SamriError, StoreError
 from napari_samri.geometry import Grid
-from napari_samri.io.labels import GEOMETRY
+from napari_samri.io.writing import GEOMETRY
 from tests._napari.conftest import made_up
 
 if TYPE_CHECKING:

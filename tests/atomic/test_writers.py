@@ -15,8 +15,8 @@ import pytest
 import napari_samri
 from napari_samri import load_volume, save_labels
 from napari_samri.datasets import Manifest, write_manifest
-from napari_samri.io.images import save_image
 from napari_samri.io.sidecar import sidecar_path, writing_sidecar
+from napari_samri.io.writing import save_image
 from napari_samri.session.settings import CONFIG_VARIABLE, Settings, write_settings
 
 if TYPE_CHECKING:

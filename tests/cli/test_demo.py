@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from napari_samri.cli import demo, main
-from napari_samri.io import template as template_module
-from napari_samri.io.template import template_file
+from napari_samri.io import samples
+from napari_samri.io.samples import template_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,7 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_without_nilearn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(template_module, "find_spec", lambda _: None)
+    monkeypatch.setattr(samples, "find_spec", lambda _: None)
     assert main(["demo", "--out", str(tmp_path / "none")]) == 2
     assert "napari-samri[demo]" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()

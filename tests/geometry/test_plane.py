@@ -1,4 +1,4 @@
-"""Planes on oblique, anisotropic volumes."""
+"""Planes on oblique, anisotropic volumes, and slices turned and flipped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from napari_samri.errors import InputError
 from napari_samri.geometry import Plane
+from napari_samri.geometry.plane import TURNS, turned
 from tests.geometry.test_grid import volume_of
 
 
@@ -53,3 +54,21 @@ def test_outside(plane: Plane) -> None:
     _, volume = volume_of(7)
     with pytest.raises(InputError, match="expected 0"):
         plane.extract(volume)
+
+
+def test_all_eight_ways_differ_and_nothing_is_lost() -> None:
+    image = np.arange(6).reshape(2, 3)
+    every = [turned(image, turn) for turn in range(TURNS)]
+    assert len({(each.shape, each.tobytes()) for each in every}) == TURNS
+    np.testing.assert_array_equal(every[0], image)
+    np.testing.assert_array_equal(every[1], [[2, 5], [1, 4], [0, 3]])  # against the clock
+    np.testing.assert_array_equal(every[4], [[2, 1, 0], [5, 4, 3]])
+    for each in every:
+        assert sorted(each.ravel()) == list(range(6))
+
+
+@pytest.mark.parametrize("turn", range(TURNS))
+def test_a_mask_stays_on_its_object(turn: int) -> None:
+    image = np.random.default_rng(0).random((7, 5))
+    mask = image > 0.6
+    np.testing.assert_array_equal(turned(image, turn)[turned(mask, turn)] > 0.6, True)

@@ -20,7 +20,7 @@ from napari_samri.embeddings import EmbeddingCache
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError
 from napari_samri.geometry import Plane
-from napari_samri.geometry.turns import turned
+from napari_samri.geometry.plane import turned
 from napari_samri.jobs.events import Finished, Measured, Stopped
 from napari_samri.training import TrainConfig
 from napari_samri.training.config import turned_bank

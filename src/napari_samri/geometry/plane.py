@@ -1,4 +1,4 @@
-"""Planes: two-dimensional slices of a volume along any of its axes."""
+"""Planes: two-dimensional slices of a volume along any of its axes, and slices that are turned."""
 
 from __future__ import annotations
 
@@ -109,3 +109,20 @@ class Plane:
         inverse = np.linalg.inv(volume.affine)
         points_mm = np.asarray(points_mm, float).reshape(-1, 3)
         return self.voxels_to_pixels(points_mm @ inverse[:3, :3].T + inverse[:3, 3])
+
+
+TURNS = 8
+_QUARTERS = 4
+
+
+def turned(image: NDArray[Any], turn: int) -> NDArray[Any]:
+    """Return a slice (H, W) turned by 0 to 3 quarters against the clock, from 4 on flipped first.
+
+    Parameters
+    ----------
+    image : array (H, W)
+    turn : int
+        0, which changes nothing, to 7. All of them differ.
+    """
+    flipped = image[:, ::-1] if turn >= _QUARTERS else image
+    return np.ascontiguousarray(np.rot90(flipped, turn % _QUARTERS))

@@ -1,11 +1,9 @@
 from .dicom_scan import is_dicom_file
-from .images import in_radiological_order, save_image
 from .label_rule import could_be_labels, holds_labels, label_volume, load_labels, marked_labels
-from .labels import save_labels
-from .phantom import make_phantom
 from .registry import VolumeReader, can_read, load_volume, register_reader
+from .samples import make_phantom, template_file
 from .sidecar import MARKS, read_sidecar, sidecar_path, writing_sidecar
-from .template import template_file
+from .writing import in_radiological_order, save_image, save_labels
 
 __all__ = [
     "MARKS",

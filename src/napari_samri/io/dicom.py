@@ -20,7 +20,7 @@ import numpy as np
 
 from napari_samri.errors import GeometryError, InputError, TooLargeError
 from napari_samri.geometry import Grid, Volume
-from napari_samri.io.dicom_agreement import check_agreement, check_sense, tell_of_inverted
+from napari_samri.io.dicom_agreement import TAGS, check_agreement, check_sense, tell_of_inverted
 from napari_samri.io.dicom_scan import (
     SliceFile,
     has_dicom_magic,
@@ -70,7 +70,7 @@ class DicomReader:
                 f"({path.parent})."
             )
             raise InputError(message)
-        files = _one_series(scan_folder(path), path)
+        files = _one_series(scan_folder(path, TAGS), path)
         _check_slices(files, path)
         check_sense(files, path)
         check_agreement(files, path)

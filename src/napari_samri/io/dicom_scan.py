@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import stat
 import struct
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.errors import InputError, StoreError
+from napari_samri.errors import InputError, InputWarning, StoreError
 from napari_samri.filenames import DICOM_SUFFIXES, has_suffix
-from napari_samri.io.dicom_agreement import TAGS
-from napari_samri.io.dicom_leftovers import check_left_over
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pydicom import Dataset
@@ -26,7 +27,7 @@ _INTEGERS = ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel")
 _VECTORS = {"ImagePositionPatient": 3, "ImageOrientationPatient": 6, "PixelSpacing": 2}
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
 _REQUIRED = ("Columns", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID")
-_TAGS = [*_IDENTIFIERS, "SeriesNumber", "DirectoryRecordSequence", *_INTEGERS, *_VECTORS, *TAGS]
+_KEYWORDS = (*_IDENTIFIERS, "SeriesNumber", "DirectoryRecordSequence", *_INTEGERS, *_VECTORS)
 # What pydicom raises for damaged files, as found by changing bytes at random.
 _DAMAGES = (
     ArithmeticError,
@@ -85,11 +86,17 @@ def may_hold_dicom(path: Path) -> bool:
     return False
 
 
-def scan_folder(folder: Path) -> list[SliceFile]:
+def scan_folder(folder: Path, keywords: Sequence[str] = ()) -> list[SliceFile]:
     """Read the headers of all DICOM images directly in a folder.
 
     Other files, and DICOM files without an image, such as reports, are passed over; hidden
     ones too. What may have been a slice before it was damaged is not.
+
+    Parameters
+    ----------
+    folder : path
+    keywords : sequence of str
+        What to read of each header, beside what says which image it is and where it lies.
 
     Raises
     ------
@@ -101,7 +108,7 @@ def scan_folder(folder: Path) -> list[SliceFile]:
         if not _is_dicom(path):
             left_over.append(path)
             continue
-        header = _read_header(path)
+        header = _read_header(path, [*_KEYWORDS, *keywords])
         if "Rows" in header:
             files.append(SliceFile(path, header))
         elif _is_image(header):
@@ -139,7 +146,7 @@ def _is_dicom(path: Path) -> bool:
     return found
 
 
-def _read_header(path: Path) -> Dataset:
+def _read_header(path: Path, keywords: list[str]) -> Dataset:
     from pydicom import dcmread
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
@@ -147,7 +154,7 @@ def _read_header(path: Path) -> Dataset:
         # pydicom warns of identifiers that break its rules; they only need to be equal here.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            header = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+            header = dcmread(path, stop_before_pixels=True, specific_tags=keywords)
             _check_values(header)
     except (*_DAMAGES, BytesLengthException, InvalidDicomError) as error:
         # Not pydicom's own words: they may quote the patient's.
@@ -220,3 +227,75 @@ def _damaged(path: Path, reason: str) -> str:
         f"{path}: cannot be read ({reason}); expected an intact DICOM file. Get a fresh copy, or "
         "move it out of the folder."
     )
+
+
+_LOOKED_AT = 4096
+_OTHERS = {"dicomdir", "lockfile", "version", "desktop.ini", "thumbs.db"}
+_NUMBERS = re.compile(r"[0-9]+")
+# A suffix with a letter says what a file is; that of an identifier (1.2.840) says nothing.
+_TELLING = re.compile(r"\.[0-9]*[a-z][0-9a-z_~-]*$", re.IGNORECASE)
+
+
+def check_left_over(paths: Sequence[Path], slices: Sequence[Path]) -> None:
+    """Refuse files that look like damaged slices, and warn of those that cannot be told.
+
+    Without a slice in the middle, or every other one, a series looks whole and is spaced wrongly.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Files in the folder that do not begin as DICOM files do.
+    slices : sequence of path
+        The images there.
+
+    Raises
+    ------
+    InputError
+        If one is named as the slices are but for numbers, or has a suffix of DICOM before
+        another one, as downloads that were broken off do.
+    """
+    patterns = {_pattern(path) for path in slices}
+    for path in paths:
+        if path.name.lower() in _OTHERS:
+            continue
+        inner = {f".{part}" for part in path.name.lower().split(".")[1:-1]}
+        if _pattern(path) in patterns or inner & set(DICOM_SUFFIXES):
+            message = (
+                f"{path}: is named like a slice of the series, but {_found(path)}; expected an "
+                "intact DICOM file. Get a fresh copy, or move it out of the folder."
+            )
+            raise InputError(message)
+        if slices and not _TELLING.search(path.name) and not _is_text(path):
+            message = (
+                f"{path}: {_found(path)}, so the file was passed over. If it is a slice, the "
+                "series is not whole: get a fresh copy."
+            )
+            warnings.warn(message, InputWarning, stacklevel=5)
+
+
+def _pattern(path: Path) -> str:
+    """Return a name in which each number stands for all."""
+    return _NUMBERS.sub("0", path.name.lower())
+
+
+def _found(path: Path) -> str:
+    try:
+        state = path.stat()
+    except OSError:
+        return "it leads to no file"
+    if not stat.S_ISREG(state.st_mode):
+        return "it is no ordinary file"
+    return "it does not begin as DICOM files do" if state.st_size else "it is empty"
+
+
+def _is_text(path: Path) -> bool:
+    """Tell whether a file begins with text, such as a note; an empty one does not."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(_LOOKED_AT)
+        text = head.decode("utf-8", "ignore" if len(head) == _LOOKED_AT else "strict")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return bool(text) and all(letter.isprintable() or letter.isspace() for letter in text)

@@ -32,7 +32,7 @@ class EmbedConfig:
     quantisation : str
         ``float16``, or ``int8`` (half the bytes).
     turn : int
-        0 to 7: slices and labels are turned so first (`napari_samri.geometry.turns`), for banks
+        0 to 7: slices and labels are turned so first (`napari_samri.geometry.plane`), for banks
         that a training shows its decoder beside the one that is as the scans are.
     rank, ranks : int
         This run does every `ranks`-th shard, from the shard `rank` on.

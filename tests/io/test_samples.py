@@ -5,7 +5,7 @@ from __future__ import annotations
 import nibabel as nib
 import numpy as np
 
-from napari_samri.io.phantom import LABELS, make_phantom
+from napari_samri.io.samples import LABELS, make_phantom
 
 
 def test_it_is_the_same_every_time() -> None:

@@ -1,12 +1,15 @@
-"""A made-up head in an MRI scanner: an image and its true labels, the same every time."""
+"""Sample data: a made-up head in an MRI scanner, the same every time, and the MNI152 template."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nibabel as nib
 import numpy as np
 
+from napari_samri.errors import InputError
 from napari_samri.geometry import Grid, Volume, guess_plane_axis
 
 if TYPE_CHECKING:
@@ -122,3 +125,30 @@ def _affine() -> NDArray[np.float64]:
     affine[:3, :3] = turn @ np.diag([-SPACING_MM[0], -SPACING_MM[1], SPACING_MM[2]])
     affine[:3, 3] = -affine[:3, :3] @ ((np.array(SHAPE) - 1) / 2)
     return affine
+
+
+FILES = "mni_icbm152_{}_tal_nlin_sym_09a_converted.nii.gz"
+
+
+def template_file(kind: str = "t1") -> Path:
+    """Return the path of the template, or of one of its tissue maps.
+
+    Parameters
+    ----------
+    kind : {"t1", "gm", "wm"}
+
+    Raises
+    ------
+    InputError
+        If nilearn or its files are not there.
+    """
+    spec = find_spec("nilearn")
+    folder = Path(spec.origin).parent / "datasets" / "data" if spec and spec.origin else None
+    file = folder / FILES.format(kind) if folder is not None else None
+    if file is None or not file.is_file():
+        message = (
+            "the MNI152 template was not found; expected the package nilearn, which carries "
+            'it. Install it with: python -m pip install "napari-samri[demo]"'
+        )
+        raise InputError(message)
+    return file

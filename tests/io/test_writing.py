@@ -1,4 +1,7 @@
-"""Labels out: on exactly the source's grid, nothing of its other contents, whole or not at all."""
+"""Labels and images out: what is written reads back as it was, whole or not at all.
+
+Labels lie on exactly the grid of their source, and take nothing of its other contents along.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import nibabel as nib
 import numpy as np
@@ -15,7 +19,13 @@ import pytest
 
 from napari_samri import load_volume, save_labels
 from napari_samri.errors import GeometryError, InputError, StoreError
-from napari_samri.io import labels as labels_module
+from napari_samri.geometry import Grid, Orientation, Volume
+from napari_samri.io import writing
+from napari_samri.io.samples import make_phantom
+from napari_samri.io.writing import save_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 GEOMETRY = [
     "pixdim",
@@ -239,7 +249,7 @@ class LyingDisk:
 
     def __init__(self, damage):
         self.damage = damage
-        self.verify = labels_module._verify
+        self.verify = writing._verify
 
     def __call__(self, written, expected, path):
         content = written.read_bytes()
@@ -262,7 +272,7 @@ def test_a_file_that_reads_back_wrong_never_replaces_the_old(
 ):
     target = tmp_path / f"l{suffix}"
     target.write_bytes(b"old")
-    monkeypatch.setattr(labels_module, "_verify", LyingDisk(DAMAGES[damage]))
+    monkeypatch.setattr(writing, "_verify", LyingDisk(DAMAGES[damage]))
     with pytest.raises(StoreError, match=target.name):
         save_labels(target, np.ones(volume.array.shape, int), volume)
     assert target.read_bytes() == b"old"
@@ -328,9 +338,75 @@ def test_a_killed_save_leaves_the_old_file(tmp_path):
     nib.Nifti1Image(np.ones((8, 8, 8), np.uint8), np.eye(4)).to_filename(source)
     target.write_bytes(b"old")
     die = (
-        "import os; import napari_samri.io.labels as m; "
+        "import os; import napari_samri.io.writing as m; "
         "m._verify = lambda *_: os.kill(os.getpid(), 9)"
     )
     done = save_in_a_child(die, source, target)
     assert done.returncode == -9
     assert target.read_bytes() == b"old"
+
+
+def plain(array: np.ndarray, spacing: tuple[float, ...] = (4.0, 0.8, 1.2)) -> Volume:
+    """Return the volume of an array that nobody knows the geometry of, as layers give it."""
+    if array.ndim == 2:
+        grid = Grid(array.shape, np.diag([*spacing[-2:], 1.0, 1.0]))
+        return Volume(array, grid, Orientation(axes=(2, 0, 1)))
+    grid = Grid((*array.shape[-3:], *array.shape[:-3]), np.diag([*spacing, 1.0]))
+    return Volume(array, grid, Orientation())
+
+
+def same(first: Volume, second: Volume) -> None:
+    np.testing.assert_array_equal(first.array, second.array)
+    np.testing.assert_allclose(first.spacing_mm, second.spacing_mm, rtol=1e-5)
+
+
+def test_random_geometries(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        source, copy = tmp_path / "source.nii", tmp_path / "copy.nii.gz"
+        random_image(rng, source)
+        volume = load_volume(source)
+        save_image(copy, volume)
+        again = load_volume(copy)
+        same(volume, again)
+        np.testing.assert_array_equal(volume.affine, again.affine)
+        assert b"somebody" not in nib.load(copy).header["descrip"].tobytes()
+
+
+def test_a_volume_with_a_header_and_no_file(tmp_path: Path) -> None:
+    volume, _ = make_phantom()
+    save_image(tmp_path / "a.nii.gz", volume)
+    same(volume, load_volume(tmp_path / "a.nii.gz"))
+
+
+@pytest.mark.parametrize("spacing", [(4.0, 0.8, 1.2), (1.0, 1.0, 5.0), (1.0, 7.0, 1.0)])
+@pytest.mark.parametrize("shape", [(9, 8), (5, 9, 8), (3, 5, 9, 8)])
+def test_plain_arrays_keep_their_order(
+    tmp_path: Path, shape: tuple[int, ...], spacing: tuple[float, ...]
+) -> None:
+    """Also where another axis is the one of thick slices."""
+    array = np.random.default_rng(0).integers(0, 1000, shape).astype(np.int16)
+    volume = plain(array, spacing)
+    save_image(tmp_path / "a.nii", volume)
+    again = load_volume(tmp_path / "a.nii")
+    np.testing.assert_array_equal(array, again.array)
+    np.testing.assert_allclose(again.spacing_mm[-2:], volume.spacing_mm[-2:])
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "float16", ">i2", ">f4", "int64", "uint64", "uint32", "int8", "float64"]
+)
+def test_every_real_dtype(tmp_path: Path, dtype: str) -> None:
+    array = np.random.default_rng(0).integers(0, 2, (5, 9, 8)).astype(dtype)
+    save_image(tmp_path / "a.nii", plain(array))
+    np.testing.assert_array_equal(load_volume(tmp_path / "a.nii").array, array)
+
+
+def test_refusals(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected real numbers"):
+        save_image(tmp_path / "a.nii", plain(np.zeros((2, 3, 4), complex)))
+    with pytest.raises(InputError, match="expected a name ending in"):
+        save_image(tmp_path / "a.png", plain(np.zeros((2, 3, 4))))
+    with pytest.raises(StoreError, match="cannot be written"):
+        save_image(tmp_path / "nowhere" / "a.nii", plain(np.zeros((2, 3, 4))))
+    assert list(tmp_path.iterdir()) == []
