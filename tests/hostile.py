@@ -418,7 +418,7 @@ def _read_starter(path: Path) -> object:
 
 
 def _make_manifest(folder: Path) -> Path:
-    from napari_samri.datasets.manifest import write_manifest
+    from napari_samri.datasets.manifest_file import write_manifest
     from tests.embeddings.bank.made_up import manifest
 
     write_manifest(folder / "m.json", manifest(3))
@@ -426,7 +426,7 @@ def _make_manifest(folder: Path) -> Path:
 
 
 def _read_manifest(path: Path) -> object:
-    from napari_samri.datasets.manifest import read_manifest
+    from napari_samri.datasets.manifest_file import read_manifest
 
     return read_manifest(path)
 

@@ -21,7 +21,7 @@ from napari_samri.datasets import (
     with_relative_roots,
     write_manifest,
 )
-from napari_samri.datasets.manifest import manifest_from_json, manifest_to_json
+from napari_samri.datasets.manifest_file import manifest_from_json, manifest_to_json
 from napari_samri.errors import InputError, StoreError
 
 

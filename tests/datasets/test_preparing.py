@@ -29,8 +29,8 @@ from napari_samri.datasets import (
     with_relative_roots,
     write_manifest,
 )
-from napari_samri.datasets.alignment import aligned_labels
-from napari_samri.datasets.manifest import manifest_to_json
+from napari_samri.datasets.loading import aligned_labels
+from napari_samri.datasets.manifest_file import manifest_to_json
 from napari_samri.errors import InputError, InputWarning
 from tests.datasets.making import AFFINES, SHAPE, boxes, make_pairs, noise, write, write_pair
 from tests.io.test_dicom import make_series

@@ -12,8 +12,8 @@ import nibabel as nib
 import numpy as np
 
 from napari_samri.datasets import DataSet, Manifest, Rules, Study, write_manifest
-from napari_samri.datasets.alignment import aligned_labels
-from napari_samri.datasets.regions import choose_slices
+from napari_samri.datasets.loading import aligned_labels
+from napari_samri.datasets.measuring import choose_slices
 from napari_samri.io import load_volume
 
 if TYPE_CHECKING:

@@ -1,14 +1,16 @@
-"""Cases on their way from a layout to a manifest."""
+"""Cases on their way from a layout to a manifest; files of one structure each, brought together."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-Told = Literal["table", "subject's folder", "pattern", "name"]
+    from napari_samri.datasets.manifest import DataSet, Told
 
 
 @dataclass(frozen=True)
@@ -48,3 +50,93 @@ class Entry:
     where: str = ""
     channel: int | None = None
     classes: tuple[tuple[int, str], ...] = ()
+
+
+def with_classes(
+    entries: Sequence[Entry], datasets: Sequence[DataSet]
+) -> tuple[list[Entry], tuple[DataSet, ...], list[str]]:
+    """Make one case of an image's files of one structure each, in all data sets.
+
+    A structure has one label in a data set: that by which it is known already, or else the next
+    free one, by alphabet. A data set with a single structure needs none of this.
+
+    Returns
+    -------
+    list of Entry
+        In their order.
+    tuple of DataSet
+        With the structures' names.
+    list of str
+        Notes: label files that may use one label for two things.
+    """
+    result: list[Entry] = []
+    named, notes = [], []
+    for dataset in datasets:
+        mine = [entry for entry in entries if entry.dataset == dataset.name]
+        structures = sorted({entry.structure for entry in mine if entry.structure})
+        if len(structures) > 1:
+            labels = _labels(structures, dataset.label_names)
+            mine = _merged(mine, labels)
+            names = {label: name for name, label in labels.items()}
+            dataset = replace(dataset, label_names={**dataset.label_names, **names})
+        named.append(dataset)
+        notes += _notes(mine, dataset.name)
+        result += mine
+    return result, tuple(named), notes
+
+
+def _labels(structures: Iterable[str], known: Mapping[int, str]) -> dict[str, int]:
+    by_name = {name: label for label, name in known.items()}
+    labels: dict[str, int] = {}
+    for name in structures:
+        taken = {*known, *labels.values()}
+        free = next(label for label in range(1, len(taken) + 2) if label not in taken)
+        labels[name] = by_name.get(name, free)
+    return labels
+
+
+def _merged(entries: Iterable[Entry], labels: Mapping[str, int]) -> list[Entry]:
+    """Merge entries of one image; a structure that it has twice begins another case."""
+    result: list[Entry] = []
+    places: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for entry in entries:
+        if not entry.structure:
+            result.append(entry)
+            continue
+        pair = (labels[entry.structure], entry.labels)
+        same = places[entry.image, entry.rater]
+        for place in same:
+            before = result[place]
+            if pair[0] not in dict(before.classes):
+                classes = tuple(sorted((*before.classes, pair)))
+                result[place] = replace(before, classes=classes, labels=classes[0][1])
+                break
+        else:
+            same.append(len(result))
+            result.append(replace(entry, classes=(pair,)))
+    return result
+
+
+def _notes(entries: Sequence[Entry], dataset: str) -> list[str]:
+    """Say where one label may stand for two things."""
+    plain = [entry for entry in entries if not entry.classes]
+    notes = []
+    if 0 < len(plain) < len(entries):
+        notes.append(
+            f"{dataset}: {len(plain)} label files, such as {plain[0].labels}, are label maps, and "
+            f"others, such as {entries[0].labels}, hold one structure each: label 1 may stand for "
+            "two things."
+        )
+    by_image: dict[str, list[Entry]] = defaultdict(list)
+    for entry in plain:
+        if not entry.rater:
+            by_image[entry.image].append(entry)
+    several = [found for found in by_image.values() if len({each.labels for each in found}) > 1]
+    if several:
+        first, second, *_ = several[0]
+        notes.append(
+            f"{dataset}: {len(several)} images have several label files, such as {first.labels} "
+            f"and {second.labels}: label 1 is taken for the same thing in all of them. If it is "
+            "not, name the structures in the column class of a CSV."
+        )
+    return notes

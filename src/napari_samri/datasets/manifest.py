@@ -1,44 +1,25 @@
 """The manifest: which slices of which studies make up a training set, and how they are split.
 
-A JSON file. Paths in it are relative to the root of their data set, which in turn may be
-relative to the manifest's folder, so that data and manifest can move together.
+Paths in it are relative to the root of their data set.
 """
 
 from __future__ import annotations
 
-import json
+import math
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Literal
 
-from napari_samri.codec import (
-    convert,
-    flag,
-    integer,
-    list_of,
-    map_of,
-    number,
-    optional,
-    parse_json,
-    read_bytes,
-    record,
-    row_of,
-    text,
-)
-from napari_samri.datasets.checks import check_manifest
-from napari_samri.datasets.rules import Rules
-from napari_samri.datasets.spelling import real_path
+from napari_samri.datasets.rules import SPLITS, Rules
+from napari_samri.errors import InputError
+from napari_samri.geometry import MAX_LABEL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from napari_samri.datasets.people import NameReading
+    from napari_samri.datasets.rules import Split
 
-FORMAT = "napari-samri-manifest"
-VERSION = 1
-# Some 100 bytes a slice: room for millions.
-_LIMIT_BYTES = 1 << 30
-_HINT = "Make it anew with 'napari-samri prepare'."
+Told = Literal["table", "subject's folder", "pattern", "name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +144,31 @@ class DataSet:
 
 
 @dataclass(frozen=True)
+class NameReading:
+    """How the name of a picture was read.
+
+    Parameters
+    ----------
+    dataset, image : str
+        As in the manifest.
+    name : str
+        What the layout takes for the name of a case: of a file, or of a folder.
+    patient : str
+    told : str
+        By what: ``table`` (a column), ``subject's folder`` (of BIDS), ``pattern`` or ``name``.
+    parts : tuple of str
+        Kinds of the parts of the name that say which picture of the patient it is.
+    """
+
+    dataset: str
+    image: str
+    name: str
+    patient: str
+    told: Told = "name"
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The studies of one or more data sets.
 
@@ -194,176 +200,86 @@ class Manifest:
         """How many slices there are in all."""
         return sum(len(study.slices) for study in self.studies)
 
+    @property
+    def empty_splits(self) -> tuple[Split, ...]:
+        """The splits that should have patients, by the rules, and have none.
 
-def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write a manifest; an existing file is replaced only by a complete one.
-
-    Raises
-    ------
-    StoreError
-        If it cannot be written.
-    """
-    from napari_samri.atomic import replacing
-
-    with replacing(path, durable=True) as temporary:
-        temporary.write_bytes(manifest_to_json(manifest))
+        Where all data sets are held out as zero-shot, none should.
+        """
+        if all(dataset.zero_shot for dataset in self.datasets):
+            return ()
+        found = {study.split for study in self.studies}
+        return tuple(split for split in self.rules.shares if split not in found)
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read a manifest.
+def check_manifest(manifest: Manifest) -> None:
+    """Check that everything fits together.
 
     Raises
     ------
+    ValueError
+        If something does not.
     InputError
-        If it is missing, no manifest, of a newer version, damaged, or names paths that leave
-        their data set's root.
+        If a path leaves its data set's root.
     """
-    content = read_bytes(path, _LIMIT_BYTES, pipes=True)
-    return manifest_from_json(content, str(path))
+    names = [dataset.name for dataset in manifest.datasets]
+    if len(set(names)) < len(names):
+        message = f"two data sets have one name: {names}"
+        raise ValueError(message)
+    for study in manifest.studies:
+        for path in (study.image, study.labels, *(path for _, path in study.classes)):
+            check_inside(path)
+        for flaw in _flaws(study, names):
+            message = f"{study.image}: {flaw}"
+            raise ValueError(message)
 
 
-def manifest_to_json(manifest: Manifest) -> bytes:
-    """Return a manifest as JSON, one study a line; equal manifests give equal bytes."""
-    head = {
-        "format": FORMAT,
-        "version": VERSION,
-        "rules": manifest.rules.as_dict(),
-        "left_out": dict(sorted(manifest.left_out.items())),
-        "problems": list(manifest.problems),
-        "datasets": [_dataset_to_dict(dataset) for dataset in manifest.datasets],
-    }
-    lines = ",\n".join(_dumps(_study_to_dict(study)) for study in manifest.studies)
-    return f'{_dumps(head)[:-1]},"studies":[\n{lines}\n]}}\n'.encode()
+def check_inside(path: str) -> None:
+    """Raise InputError if a path of a manifest leaves its data set's root.
 
-
-def manifest_from_json(content: bytes, source: str) -> Manifest:
-    """Read what `manifest_to_json` has written; `source` names it in errors.
-
-    Raises
-    ------
-    InputError
-        As `read_manifest`.
+    Links inside of the root may lead anywhere: they are the reader's own.
     """
-    return parse_json(content, _MANIFEST, source, _LIMIT_BYTES, hint=_HINT)
+    parts = PurePosixPath(path.replace("\\", "/"))
+    drive = len(path) > 1 and path[1] == ":"
+    if parts.is_absolute() or drive or ".." in parts.parts or "\0" in path or not parts.parts:
+        message = (
+            f"the path {path!r} leaves its data set's root; expected a path below it. Nothing "
+            "was read."
+        )
+        raise InputError(message)
 
 
-def root_of(dataset: DataSet, manifest_path: Path) -> Path:
-    """Return the folder that a data set's paths are relative to, as its disk spells it."""
-    root = manifest_path.absolute().parent / dataset.root
-    return real_path(root, Path(root.anchor))
+def _flaws(study: Study, names: list[str]) -> Iterator[str]:
+    if study.dataset not in names:
+        yield f"its data set {study.dataset!r} is not among {names}"
+    if study.split not in SPLITS or study.axis not in range(3):
+        yield f"the split is {study.split!r} and the axis {study.axis}"
+    elif min(study.shape) < 1 or not all(0 < mm < math.inf for mm in study.spacing_mm):
+        yield f"the shape is {study.shape} and the spacing {study.spacing_mm} mm"
+    else:
+        yield from _choice_flaws(study)
+        yield from _slice_flaws(study)
 
 
-def _dumps(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+def _choice_flaws(study: Study) -> Iterator[str]:
+    labels = [label for label, _ in study.classes]
+    if len(set(labels)) < len(labels) or not all(1 <= label <= MAX_LABEL for label in labels):
+        yield f"its classes have the labels {labels}; expected different ones from 1 to {MAX_LABEL}"
+    if study.channel is not None and study.channel < 0:
+        yield f"the channel is {study.channel}"
 
 
-def _dataset_to_dict(dataset: DataSet) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "root": dataset.root,
-        "layout": dataset.layout,
-        "label_names": {str(label): name for label, name in sorted(dataset.label_names.items())},
-        "zero_shot": dataset.zero_shot,
-    }
+def _slice_flaws(study: Study) -> Iterator[str]:
+    indices = [entry.index for entry in study.slices]
+    size = study.shape[study.axis]
+    if indices != sorted(set(indices)) or not all(0 <= index < size for index in indices):
+        yield f"the slices are not in ascending order within 0 to {size - 1}"
+    for entry in study.slices:
+        if not all(_fits(region, study.slice_shape) for region in entry.regions):
+            yield f"a region of slice {entry.index} does not lie on it"
 
 
-def _study_to_dict(study: Study) -> dict[str, Any]:
-    return {
-        "dataset": study.dataset,
-        "patient": study.patient,
-        "split": study.split,
-        "image": study.image,
-        "labels": study.labels,
-        "axis": study.axis,
-        "shape": study.shape,
-        "spacing_mm": study.spacing_mm,
-        "slices": [
-            [
-                entry.index,
-                entry.image_hash,
-                entry.labels_hash,
-                [[r.label, r.pixels, *r.box_xyxy, r.components] for r in entry.regions],
-            ]
-            for entry in study.slices
-        ],
-        # Only where they say something: most manifests stay as they were, byte for byte.
-        **({} if study.channel is None else {"channel": study.channel}),
-        **({"classes": [list(pair) for pair in study.classes]} if study.classes else {}),
-    }
-
-
-def _checked(**entries: Any) -> Manifest:
-    manifest = Manifest(**entries)
-    check_manifest(manifest)
-    return manifest
-
-
-def _region(numbers: tuple[int, ...]) -> Region:
-    label, pixels, x0, y0, x1, y1, components = numbers
-    return Region(label, pixels, (x0, y0, x1, y1), components)
-
-
-def _slice(values: tuple[Any, ...]) -> SliceEntry:
-    return SliceEntry(*values)
-
-
-def _as_written(value: object) -> float:
-    """Read a finite number; 80 stays whole, since names of a bank's parts depend on the text."""
-    number()(value)
-    return value  # type: ignore[return-value]
-
-
-_NAME = text()
-_COUNT = integer(0)
-_LABEL = convert(text(20, r"[0-9]+", "a label, in digits"), int)
-_REGIONS = list_of(convert(row_of(*[integer()] * 7), _region))
-_SLICE = convert(row_of(integer(), _NAME, _NAME, _REGIONS), _slice)
-_RULES = {
-    "min_pixels": integer(),
-    "min_share": _as_written,
-    "axis": optional(integer()),
-    "train": _as_written,
-    "validation": _as_written,
-    "test": _as_written,
-    "seed": integer(-(1 << 64), 1 << 64),
-    "own_patients": flag,
-}
-_DATASET = record(
-    DataSet,
-    {
-        "name": _NAME,
-        "root": _NAME,
-        "layout": _NAME,
-        "label_names": map_of(_NAME, _LABEL),
-        "zero_shot": flag,
-    },
-)
-_STUDY = record(
-    Study,
-    {
-        "dataset": _NAME,
-        "patient": _NAME,
-        "split": _NAME,
-        "image": _NAME,
-        "labels": _NAME,
-        "axis": integer(),
-        "shape": row_of(*[integer()] * 3),
-        "spacing_mm": row_of(*[number()] * 3),
-        "slices": list_of(_SLICE),
-    },
-    {
-        "channel": optional(integer()),
-        "classes": list_of(row_of(integer(), _NAME)),
-    },
-)
-_MANIFEST = record(
-    _checked,
-    {
-        "datasets": list_of(_DATASET),
-        "studies": list_of(_STUDY),
-        "rules": record(Rules, {}, _RULES, unknown="refuse"),
-        "left_out": map_of(_COUNT),
-        "problems": list_of(_NAME),
-    },
-    marks={"format": FORMAT, "version": VERSION},
-)
+def _fits(region: Region, slice_shape: tuple[int, int]) -> bool:
+    x0, y0, x1, y1 = region.box_xyxy
+    inside = 0 <= x0 <= x1 < slice_shape[1] and 0 <= y0 <= y1 < slice_shape[0]
+    return inside and 1 <= region.label <= MAX_LABEL and region.pixels > 0

@@ -14,9 +14,8 @@ from napari_samri.datasets.exclusion import Duplicates, in_two_worlds
 from napari_samri.datasets.manifest import Manifest
 from napari_samri.datasets.measuring import Measurer
 from napari_samri.datasets.patients import readings, torn_note
-from napari_samri.datasets.rules import Rules
+from napari_samri.datasets.rules import Rules, split_of
 from napari_samri.datasets.sources import Source, gather
-from napari_samri.datasets.split import empty_splits, split_of
 from napari_samri.errors import InputError, InputWarning
 from napari_samri.geometry import whole
 from napari_samri.jobs import Progressed
@@ -211,7 +210,7 @@ class _Run:
         return tuple(study for _, study in sorted(admitted.items()))
 
     def _warn(self, manifest: Manifest) -> None:
-        empty = ", ".join(empty_splits(manifest))
+        empty = ", ".join(manifest.empty_splits)
         if empty:
             people = len({study.patient for study in manifest.studies})
             message = (

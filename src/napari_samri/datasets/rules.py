@@ -8,10 +8,12 @@ largest slice, cuts volumes across the axis with the fewest samples, and splits 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+from napari_samri.datasets.spelling import folded
 from napari_samri.errors import InputError
 
 Split = Literal["train", "validation", "test", "zero-shot"]
@@ -68,6 +70,16 @@ class Rules:
             )
             raise InputError(message)
 
+    @property
+    def shares(self) -> dict[Split, float]:
+        """The shares of the splits that have one."""
+        shares: dict[Split, float] = {
+            "train": self.train,
+            "validation": self.validation,
+            "test": self.test,
+        }
+        return {split: share for split, share in shares.items() if share > 0}
+
     def as_dict(self) -> dict[str, Any]:
         """Return the rules as JSON values."""
         return asdict(self)
@@ -75,3 +87,31 @@ class Rules:
 
 def _are_shares(shares: tuple[float, ...]) -> bool:
     return all(math.isfinite(share) and share >= 0 for share in shares) and sum(shares) > 0
+
+
+def split_of(patient: str, rules: Rules) -> Split:
+    """Return the split of a patient.
+
+    It does not depend on who else there is: nobody changes sides when patients are added.
+    Nor does it depend on capitals or Unicode's forms: one name is one person. The shares are
+    met on average, not to the patient.
+
+    Parameters
+    ----------
+    patient : str
+    rules : Rules
+        Their seed, and the shares of the patients.
+    """
+    shares = rules.shares
+    place = _fraction(patient, rules.seed) * sum(shares.values())
+    for split, share in shares.items():
+        if place < share:
+            return split
+        place -= share
+    return split  # rounding
+
+
+def _fraction(patient: str, seed: int) -> float:
+    """Return a number in [0, 1), evenly spread over patients."""
+    digest = hashlib.sha256(f"{seed}\0{folded(patient)}".encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / 2**53  # a double has 53 bits

@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_samri.datasets.checks import check_inside
-from napari_samri.datasets.classes import with_classes
-from napari_samri.datasets.entries import Entry
+from napari_samri.datasets.entries import Entry, with_classes
 from napari_samri.datasets.layouts import detect_layout, find_in_two_folders, layout_by_id
-from napari_samri.datasets.manifest import DataSet
+from napari_samri.datasets.manifest import DataSet, check_inside
 from napari_samri.datasets.patients import with_patients
 from napari_samri.datasets.patterns import PatientPatterns
 from napari_samri.datasets.spelling import real_path
@@ -22,8 +20,8 @@ from napari_samri.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from napari_samri.datasets.entries import Told
     from napari_samri.datasets.layouts import Case, Findings
+    from napari_samri.datasets.manifest import Told
 
 TWO_FOLDERS = "folders"
 BIDS = "bids"

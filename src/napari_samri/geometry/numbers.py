@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 
+# Labels are kept and written as uint16; 0 is background.
+MAX_LABEL = 65535
+
+
 def whole(value: Any, what: str) -> int:
     """Return a whole number, also one that is a float: pandas has these where some are missing.
 

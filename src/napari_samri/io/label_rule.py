@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.errors import InputError, InputWarning
+from napari_samri.geometry import MAX_LABEL
 from napari_samri.io.nifti_header import source_header
 from napari_samri.io.registry import load_volume
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-MAX_LABEL = int(np.iinfo(np.uint16).max)
 # How far a value may lie from a whole number: scaled integers come back as float32.
 WHOLE_TOLERANCE = 1e-3
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)

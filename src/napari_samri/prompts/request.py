@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_samri.codec import integer, list_of, optional, read_json, record
+from napari_samri.geometry import MAX_LABEL
 from napari_samri.prompts.fields import FOUR, SIGNED
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 FORMAT = "napari-samri-prompts"
 VERSION = 1
-MAX_LABEL = 65535
 _HINT = f'Expected a JSON file of prompts, an object with "format": "{FORMAT}".'
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
-from napari_samri.datasets.layouts.pairs import PairsLayout
+from napari_samri.datasets.layouts import find_in_two_folders
+from napari_samri.datasets.layouts.pairs import FoldersLayout, PairsLayout
+from napari_samri.errors import InputError
 from tests.datasets.making import names, touch
 from tests.io.test_dicom import make_series
 
@@ -67,3 +71,83 @@ def test_real_data(shared_data):
     findings = LAYOUT.find(shared_data / "images_labelled")
     assert len(findings.cases) == 22
     assert not findings.problems
+
+
+@pytest.mark.parametrize(
+    ("image", "labels"),
+    [
+        ("a", "a"),
+        ("a", "a_seg"),
+        ("a_img", "a_mask"),
+        ("a_0000", "a_label"),
+        ("a_0003", "a"),
+        ("a_img_0000", "a_labels"),
+        ("a_0000_img", "a_dseg"),
+        ("a_seg", "a_seg"),
+        ("a_0001", "a_0001"),
+        ("a_0001_img", "a_0001_seg"),
+    ],
+)
+def test_names_that_fit(tmp_path, image, labels):
+    touch(tmp_path, f"pictures/{image}.nii.gz", f"masks/{labels}.nii")
+    findings = find_in_two_folders(tmp_path / "pictures", tmp_path / "masks")
+    ((found, mask, _),) = names(findings)
+    assert (found, mask) == (f"pictures/{image}.nii.gz", f"masks/{labels}.nii")
+    assert findings.root == tmp_path
+
+
+def test_numbers_are_channels_only_where_labels_have_none(tmp_path):
+    touch(tmp_path, *(f"i/{n}.nii" for n in ("a_0001", "a_0002", "b_0000", "b_0001")))
+    touch(tmp_path, "l/a_0001.nii", "l/a_0002.nii", "l/b.nii")
+    assert names(find_in_two_folders(tmp_path / "i", tmp_path / "l")) == [
+        ("i/a_0001.nii", "l/a_0001.nii", "a_0001"),
+        ("i/a_0002.nii", "l/a_0002.nii", "a_0002"),
+        ("i/b_0000.nii", "l/b.nii", "b"),
+        ("i/b_0001.nii", "l/b.nii", "b"),
+    ]
+
+
+def test_folders_in_between_belong_to_the_name(tmp_path):
+    touch(tmp_path, "i/p1/t1.nii", "i/p2/t1.nii", "l/p1/t1_seg.nii", "l/p2/t1_seg.nii")
+    assert names(find_in_two_folders(tmp_path / "i", tmp_path / "l")) == [
+        ("i/p1/t1.nii", "l/p1/t1_seg.nii", "p1"),
+        ("i/p2/t1.nii", "l/p2/t1_seg.nii", "p2"),
+    ]
+
+
+def test_what_does_not_fit(tmp_path):
+    touch(tmp_path, "i/a.nii", "i/b.nii", "i/c.nii", "l/b.nii", "l/b_seg.nii", "l/d.nii", "l/c.nii")
+    findings = find_in_two_folders(tmp_path / "i", tmp_path / "l")
+    assert len(findings.cases) == 1
+    assert [text.split(":")[0] for text in findings.problems] == ["i/a.nii", "i/b.nii", "l/d.nii"]
+    assert "2 label files fit (l/b.nii, l/b_seg.nii)" in findings.problems[1]
+
+
+def test_folders_in_between_however_they_are_spelled(tmp_path):
+    name = "Zo\u00eb"
+    touch(tmp_path, f"i/{name}/t1.nii", f"l/{unicodedata.normalize('NFD', name)}/t1.nii")
+    assert len(find_in_two_folders(tmp_path / "i", tmp_path / "l").cases) == 1
+
+
+def test_folders_of_dicom(tmp_path):
+    make_series(tmp_path / "i" / "a", count=3)
+    touch(tmp_path, "l/a.nii.gz")
+    assert names(find_in_two_folders(tmp_path / "i", tmp_path / "l")) == [
+        ("i/a", "l/a.nii.gz", "a")
+    ]
+
+
+def test_a_missing_folder(tmp_path):
+    touch(tmp_path, "i/a.nii")
+    with pytest.raises(InputError, match="cannot be listed"):
+        find_in_two_folders(tmp_path / "i", tmp_path / "l")
+
+
+def test_images_beside_masks(tmp_path):
+    touch(tmp_path, "images/a.nii", "masks/a.nii")
+    layout = FoldersLayout()
+    assert layout.recognises(tmp_path)
+    assert names(layout.find(tmp_path)) == [("images/a.nii", "masks/a.nii", "a")]
+    touch(tmp_path, "labels/a.nii")
+    with pytest.raises(InputError, match=r"found of the latter: labels, masks\. Name the folder"):
+        layout.find(tmp_path)

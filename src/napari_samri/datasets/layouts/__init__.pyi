@@ -1,5 +1,5 @@
 from .base import Case, Findings, Layout
-from .folders import find_in_two_folders
+from .pairs import find_in_two_folders
 from .registry import LAYOUTS, detect_layout, layout_by_id
 
 __all__ = [

@@ -12,9 +12,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_samri.datasets.layouts.base import Case, Findings
-from napari_samri.datasets.layouts.files import images_below, patient_of, stem
-from napari_samri.datasets.layouts.matching import by_key, match
+from napari_samri.datasets.layouts.base import (
+    Case,
+    Findings,
+    by_key,
+    images_below,
+    match,
+    patient_of,
+    stem,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

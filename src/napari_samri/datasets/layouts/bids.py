@@ -7,17 +7,25 @@ BIDS, "Imaging data types" of derivatives: https://bids-specification.readthedoc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import csv
+import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from napari_samri.datasets.layouts.base import Case, Findings
-from napari_samri.datasets.layouts.bids_names import name_of
-from napari_samri.datasets.layouts.bids_tables import names_of_labels
-from napari_samri.datasets.layouts.files import images_below, is_nifti_name, subfolders
-from napari_samri.datasets.layouts.matching import ADVICE, shown
+from napari_samri.datasets.layouts.base import (
+    ADVICE,
+    Case,
+    Findings,
+    images_below,
+    is_nifti_name,
+    shown,
+    stem,
+    subfolders,
+)
 from napari_samri.datasets.spelling import folded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
@@ -120,3 +128,109 @@ def _labels(subject: Path) -> list[Path]:
 
 def _images(subject: Path) -> tuple[Path, ...]:
     return tuple(file for file in _anatomy(subject) if not name_of(file).is_labels)
+
+
+LABEL_SUFFIXES = ("dseg", "mask", "seg")
+# What a label file says of its labels, or a derivative of its making: an image need not share it.
+_OF_LABELS = ("label", "seg", "atlas", "desc")
+_SPACES = ("space", "res", "den")
+# Masks of one thing; a dseg holds several.
+_MASKS = ("mask", "seg")
+_STRUCTURE = re.compile(r"_label-([^_]+)", re.IGNORECASE)
+_NATIVE = ("orig", "individual", "native", "scanner")
+
+
+@dataclass(frozen=True)
+class Name:
+    """A file name in BIDS.
+
+    Parameters
+    ----------
+    entities : mapping of str to str
+        Such as ``{"sub": "01", "space": "MNI"}``.
+    suffix : str
+        The last part, such as ``T1w`` or ``dseg``.
+    words : frozenset of str
+        All parts that are no entities, the suffix among them.
+    structure : str
+        What a label image shows, if that is one thing: the value of ``label-`` of a mask.
+    """
+
+    entities: Mapping[str, str]
+    suffix: str
+    words: frozenset[str] = field(default_factory=frozenset)
+    structure: str = ""
+
+    @property
+    def is_labels(self) -> bool:
+        """Whether it is a label image: by its suffix, or by ``_label-`` or ``_seg-``."""
+        return self.suffix in LABEL_SUFFIXES or "label" in self.entities or "seg" in self.entities
+
+    def best(self, images: Iterable[Path]) -> list[Path]:
+        """Return the images that fit these labels best; more than one if it cannot be told."""
+        fitting = [path for path in images if self._fits(name_of(path))]
+        # Labels often repeat the suffix of their image: sub-01_T2w_seg-manual.
+        same = [path for path in fitting if name_of(path).suffix in self.words]
+        return same or fitting
+
+    def _fits(self, image: Name) -> bool:
+        plain = {key: value for key, value in image.entities.items() if key not in _OF_LABELS}
+        in_space = all(_space(self, key) == _space(image, key) for key in _SPACES)
+        shared = {key: value for key, value in plain.items() if key not in _SPACES}
+        return in_space and shared.items() <= self.entities.items()
+
+
+def name_of(path: Path) -> Name:
+    """Return what a path's name says, in small letters; names that are no BIDS have no entities."""
+    name = stem(path)
+    parts = folded(name).split("_")
+    pairs = dict(part.split("-", 1) for part in parts if "-" in part)
+    words = [part for part in parts if "-" not in part]
+    suffix = words[-1] if words else ""
+    found = _STRUCTURE.search(name) if suffix in _MASKS else None
+    return Name(pairs, suffix, frozenset(words), found[1] if found else "")
+
+
+def _space(name: Name, key: str) -> str | None:
+    value = name.entities.get(key)
+    return None if value in _NATIVE else value
+
+
+def names_of_labels(labels: Iterable[Path], root: Path) -> tuple[dict[int, str], list[str]]:
+    """Return the names in all tables that belong to label files, and problems with tables.
+
+    A table belongs to label files in its folder or below it whose names have all its entities
+    (BIDS' inheritance). A label that two tables name differently is not known by name.
+    """
+    names: dict[int, set[str]] = {}
+    problems = []
+    for table in sorted({table for path in labels for table in _tables(path, root)}):
+        try:
+            for label, name in _read_table(table):
+                names.setdefault(label, set()).add(name)
+        except (OSError, ValueError, csv.Error) as error:
+            problems.append(
+                f"{shown(table, root)}: cannot be used ({error}), so its labels have no names; "
+                "expected tabs between the columns index and name."
+            )
+    return {
+        label: min(found) for label, found in sorted(names.items()) if len(found) == 1
+    }, problems
+
+
+def _tables(labels: Path, root: Path) -> list[Path]:
+    """Return the tables of a label file, in its folder and all above it up to the root."""
+    entities = name_of(labels).entities.items()
+    folders = [folder for folder in labels.parents if folder.is_relative_to(root)]
+    found = [table for folder in folders for table in sorted(folder.glob("*dseg.tsv"))]
+    return [table for table in found if name_of(table.with_suffix("")).entities.items() <= entities]
+
+
+def _read_table(table: Path) -> list[tuple[int, str]]:
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, delimiter="\t")
+        if not {"index", "name"} <= set(reader.fieldnames or ()):
+            message = f"its columns are {', '.join(reader.fieldnames or ()) or 'none'}"
+            raise ValueError(message)
+        rows = [(int(row["index"]), str(row["name"])) for row in reader if row["index"]]
+    return [(label, name) for label, name in rows if label > 0]

@@ -12,9 +12,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_samri.datasets.layouts.base import Case, Findings
-from napari_samri.datasets.layouts.files import images_below, stem
-from napari_samri.datasets.layouts.matching import by_key, match
+from napari_samri.datasets.layouts.base import (
+    Case,
+    Findings,
+    by_key,
+    images_below,
+    key_without,
+    match,
+)
 from napari_samri.datasets.name_parts import has_number, says_no_person
 from napari_samri.datasets.spelling import composed
 
@@ -47,8 +52,8 @@ class BratsLayout:
     def find(self, path: Path) -> Findings:
         """Match the contrasts of each case with its segmentation."""
         files = images_below(path)
-        images = by_key(files, lambda file: _key(file, _CONTRAST))
-        labels = by_key(files, lambda file: _key(file, _LABELS))
+        images = by_key(files, lambda file: key_without(file, _CONTRAST))
+        labels = by_key(files, lambda file: key_without(file, _LABELS))
         matched, problems = match(images, labels, path)
         cases = (Case(image, mask, _case(key, path)) for key, image, mask in matched)
         others = len(files) - sum(len(group) for group in (*images.values(), *labels.values()))
@@ -56,12 +61,7 @@ class BratsLayout:
 
 
 def _keys(files: list[Path], end: re.Pattern[str]) -> set[_Key]:
-    return {key for file in files if (key := _key(file, end)) is not None}
-
-
-def _key(file: Path, end: re.Pattern[str]) -> _Key | None:
-    name = stem(file)
-    return (file.parent, end.sub("", name)) if end.search(name) else None
+    return {key for file in files if (key := key_without(file, end)) is not None}
 
 
 def _case(key: _Key, root: Path) -> str:

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.codec import any_object, read_json, record
-from napari_samri.datasets.checks import MAX_LABEL
-from napari_samri.datasets.layouts.base import Case, Findings
-from napari_samri.datasets.layouts.files import images_below, stem
-from napari_samri.datasets.layouts.folders import CHANNEL
-from napari_samri.datasets.layouts.matching import by_key, match
+from napari_samri.datasets.layouts.base import Case, Findings, by_key, images_below, match, stem
+from napari_samri.datasets.layouts.pairs import CHANNEL
 from napari_samri.errors import InputError, MissingFileError
+from napari_samri.geometry import MAX_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Container

@@ -1,21 +1,31 @@
-"""``NAME_img.nii.gz`` beside ``NAME_seg.nii.gz``, in one folder or in folders of patients."""
+"""Images and labels by their names: beside each other, or in two folders."""
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_samri.datasets.layouts.base import Case, Findings
-from napari_samri.datasets.layouts.files import images_below, patient_of, stem
-from napari_samri.datasets.layouts.matching import by_key, match
+from napari_samri.datasets.layouts.base import (
+    Case,
+    Findings,
+    by_key,
+    images_below,
+    key_without,
+    match,
+    patient_of,
+    stem,
+)
+from napari_samri.datasets.spelling import composed
+from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Container
 
 IMAGE_END = re.compile(r"_(img|image)$", re.IGNORECASE)
 LABELS_END = re.compile(r"_(seg|dseg|mask|labels?)$", re.IGNORECASE)
-_Key = tuple["Path", str]
 
 
 @dataclass(frozen=True)
@@ -32,13 +42,12 @@ class PairsLayout:
         """Tell whether there is an image and a label file of such names."""
         if not path.is_dir():
             return False
-        files = images_below(path)
-        return any(map(_image_key, files)) and any(map(_labels_key, files))
+        return all(_by_end(images_below(path)))
 
     def find(self, path: Path) -> Findings:
         """Match NAME with NAME in each folder."""
         files = images_below(path)
-        images, labels = by_key(files, _image_key), by_key(files, _labels_key)
+        images, labels = _by_end(files)
         matched, problems = match(images, labels, path)
         cases = (
             Case(image, mask, patient_of(image.relative_to(path), IMAGE_END.sub("", stem(image))))
@@ -48,14 +57,88 @@ class PairsLayout:
         return Findings(path, tuple(cases), tuple(problems), {"files of other names": others})
 
 
-def _image_key(path: Path) -> _Key | None:
-    return _key(path, IMAGE_END)
+def _by_end(files: list[Path]) -> tuple[dict[_Key, list[Path]], dict[_Key, list[Path]]]:
+    """Return images and labels by their folder and the NAME that both share."""
+    images = by_key(files, lambda path: key_without(path, IMAGE_END))
+    return images, by_key(files, lambda path: key_without(path, LABELS_END))
 
 
-def _labels_key(path: Path) -> _Key | None:
-    return _key(path, LABELS_END)
+CHANNEL = re.compile(r"_\d{4}$")
+_IMAGES = "images"
+_LABELS = ("labels", "masks", "segmentations")
+_Key = tuple[Path, str]
 
 
-def _key(path: Path, end: re.Pattern[str]) -> _Key | None:
-    name = stem(path)
-    return (path.parent, end.sub("", name)) if end.search(name) else None
+@dataclass(frozen=True)
+class FoldersLayout:
+    """A folder that holds ``images/`` and ``labels/``."""
+
+    id: str = "folders"
+    looks_for: str = "images/ beside labels/, masks/ or segmentations/"
+
+    def recognises(self, path: Path) -> bool:
+        """Tell whether there are two such folders."""
+        return (path / _IMAGES).is_dir() and any((path / name).is_dir() for name in _LABELS)
+
+    def find(self, path: Path) -> Findings:
+        """Match the files of both folders."""
+        found = [path / name for name in _LABELS if (path / name).is_dir()]
+        if len(found) != 1 or not (path / _IMAGES).is_dir():
+            names = ", ".join(folder.name for folder in found) or "none"
+            message = (
+                f"{path}: expected {self.looks_for}; found of the latter: {names}. Name the "
+                "folder of the images and that of the labels."
+            )
+            raise InputError(message)
+        return find_in_two_folders(path / _IMAGES, found[0])
+
+
+def find_in_two_folders(images: Path, labels: Path) -> Findings:
+    """Match the images of one folder with the labels of another.
+
+    Stems are equal, or become so without ``_img`` or a channel such as ``_0000`` of the image
+    and ``_seg``, ``_dseg``, ``_mask``, ``_label`` or ``_labels`` of the labels; so are the
+    folders in between. The root is the folder above both. The patient is the first folder
+    on the way to an image, or else the name that is left.
+
+    Raises
+    ------
+    InputError
+        If a folder cannot be listed, or no folder lies above both.
+    """
+    root = _above(images, labels)
+    masks = by_key(images_below(labels), lambda path: _labels_key(path, labels))
+    pictures = by_key(images_below(images), lambda path: _image_key(path, images, masks))
+    matched, problems = match(pictures, masks, root)
+    cases = (
+        Case(image, mask, patient_of(image.relative_to(images), key[1]))
+        for key, image, mask in matched
+    )
+    return Findings(root, tuple(cases), tuple(problems))
+
+
+def _above(images: Path, labels: Path) -> Path:
+    try:
+        return Path(os.path.commonpath([images, labels]))
+    except ValueError as error:  # two drives
+        message = (
+            f"no folder lies above both {images} and {labels}; expected images and labels on one "
+            "drive. Move or link one of them."
+        )
+        raise InputError(message) from error
+
+
+def _between(path: Path, folder: Path) -> Path:
+    return Path(composed(str(path.parent.relative_to(folder))))
+
+
+def _labels_key(path: Path, folder: Path) -> _Key:
+    return _between(path, folder), LABELS_END.sub("", stem(path))
+
+
+def _image_key(path: Path, folder: Path, known: Container[_Key]) -> _Key:
+    """Return the first of an image's possible keys that labels have; the shortest if none."""
+    between, name = _between(path, folder), stem(path)
+    plain = CHANNEL.sub("", IMAGE_END.sub("", CHANNEL.sub("", name)))
+    names = (name, IMAGE_END.sub("", name), CHANNEL.sub("", name), plain, LABELS_END.sub("", name))
+    return next(((between, each) for each in names if (between, each) in known), (between, plain))

@@ -6,12 +6,11 @@ import warnings
 from typing import TYPE_CHECKING
 
 from napari_samri.datasets.layouts.acdc import AcdcLayout
+from napari_samri.datasets.layouts.base import images_below
 from napari_samri.datasets.layouts.bids import BidsLayout
 from napari_samri.datasets.layouts.brats import BratsLayout
-from napari_samri.datasets.layouts.files import images_below
-from napari_samri.datasets.layouts.folders import FoldersLayout
 from napari_samri.datasets.layouts.nnunet import NnUNetLayout
-from napari_samri.datasets.layouts.pairs import PairsLayout
+from napari_samri.datasets.layouts.pairs import FoldersLayout, PairsLayout
 from napari_samri.datasets.layouts.samri import SamriLayout
 from napari_samri.datasets.layouts.table import TableLayout
 from napari_samri.datasets.layouts.totalsegmentator import TotalSegmentatorLayout

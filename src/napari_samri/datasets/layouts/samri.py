@@ -10,9 +10,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_samri.datasets.layouts.base import Case, Findings
-from napari_samri.datasets.layouts.files import images_below, stem, subfolders
-from napari_samri.datasets.layouts.matching import by_key, match, shown
+from napari_samri.datasets.layouts.base import (
+    Case,
+    Findings,
+    by_key,
+    images_below,
+    match,
+    shown,
+    stem,
+    subfolders,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,9 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_samri.datasets.layouts.base import Case, Findings
-from napari_samri.datasets.layouts.files import images_below, is_nifti_name, stem, subfolders
-from napari_samri.datasets.layouts.matching import ADVICE, shown
+from napari_samri.datasets.layouts.base import (
+    ADVICE,
+    Case,
+    Findings,
+    images_below,
+    is_nifti_name,
+    shown,
+    stem,
+    subfolders,
+)
 from napari_samri.datasets.spelling import composed
 
 if TYPE_CHECKING:

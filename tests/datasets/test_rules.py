@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_samri.datasets import DataSet, Manifest, Rules, empty_splits
-from napari_samri.datasets.split import split_of
+from napari_samri.datasets import DataSet, Manifest, Rules
+from napari_samri.datasets.rules import split_of
 from napari_samri.errors import InputError
 from tests.datasets.test_manifest import a_study
 
@@ -62,7 +62,7 @@ def test_shares_that_make_no_sense(shares):
 def test_empty_splits():
     data = DataSet("a", "/a", "pairs")
     manifest = Manifest((data,), (a_study("train"),))
-    assert empty_splits(manifest) == ("validation", "test")
-    assert empty_splits(Manifest((data,), (a_study("train"),), Rules(test=0))) == ("validation",)
+    assert manifest.empty_splits == ("validation", "test")
+    assert Manifest((data,), (a_study("train"),), Rules(test=0)).empty_splits == ("validation",)
     held_out = DataSet("a", "/a", "pairs", zero_shot=True)
-    assert empty_splits(Manifest((held_out,), (a_study("zero-shot"),))) == ()
+    assert Manifest((held_out,), (a_study("zero-shot"),)).empty_splits == ()

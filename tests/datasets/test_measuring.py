@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from skimage import measure
 
 from napari_samri.datasets import Rules, image_hash, labels_hash
-from napari_samri.datasets.regions import CONSTANT, EMPTY, SMALL, SMALL_SHARE, choose_slices
+from napari_samri.datasets.measuring import CONSTANT, EMPTY, SMALL, SMALL_SHARE, choose_slices
 
 EVERYTHING = Rules(min_pixels=1, min_share=0)
 
