@@ -136,8 +136,9 @@ def _state(root: Path) -> Read:
 
 def _cache(root: Path) -> Read:
     cache = DiskCache(root / "cache", 1 << 20)
-    cache.put("ab" * 32, np.random.default_rng(1).normal(size=(2, 8, 8)).astype(np.float32))
-    return lambda: cache.get("ab" * 32)
+    array = np.random.default_rng(1).normal(size=(2, 8, 8)).astype(np.float32)
+    cache.put("ab" * 32, {"image": array})
+    return lambda: dict(cache.get("ab" * 32) or {})
 
 
 def _checkpoint(root: Path) -> Read:

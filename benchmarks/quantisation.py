@@ -73,7 +73,7 @@ def measure(predictor: Predictor, manifest: Manifest) -> list[Score]:
         embedding = predictor.embed(pixels)
         ways = {
             name: replace(embedding, tensor=tensor)
-            for name, tensor in stored(embedding.tensor).items()
+            for name, tensor in stored(embedding.features["image"]).items()
         }
         for truth, box in found:
             scores += compare(predictor, embedding, ways, truth, box)

@@ -74,4 +74,4 @@ def ready_rows(
 
 def embed(model: LoadedModel, row: ReadyRow) -> NDArray[np.float32]:
     """Return the embedding (C, h, w) of a row."""
-    return encode_input(model.network.image_encoder, row.input_image, model.device)
+    return encode_input(model.network.image_encoder, row.input_image, model.device)["image"]

@@ -493,7 +493,7 @@ def _make_embedding(folder: Path) -> Path:
     from napari_samri.embeddings.disk import DiskCache
 
     cache = DiskCache(folder, 1 << 20)
-    cache.put("ab12", np.ones((3, 4, 4), np.float32))
+    cache.put("ab12", {"image": np.ones((3, 4, 4), np.float32)})
     return cache.path("ab12")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 from typing import TYPE_CHECKING
@@ -10,8 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from napari_samri.embeddings import EmbeddingCache, default_cache, embedding_key
+from napari_samri.embeddings.cache import MemoryCache
 from napari_samri.segment.predictor import Predictor, load_predictor
 from tests.tiny import install_tiny, tiny_tensors, with_other_decoder
 
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from napari_samri.embeddings import Features
 
 KEY = embedding_key("encoder", "preprocessing", np.zeros((2, 2), np.uint8))
 OTHER = embedding_key("encoder", "preprocessing", np.ones((2, 2), np.uint8))
@@ -28,6 +34,10 @@ def make_array(seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=(4, 8, 8)).astype(np.float32)
 
 
+def make(seed: int = 0) -> Features:
+    return {"image": make_array(seed)}
+
+
 class Computing:
     """A computation that counts its calls."""
 
@@ -35,9 +45,9 @@ class Computing:
         self.calls = 0
         self.seed = seed
 
-    def __call__(self) -> NDArray[np.float32]:
+    def __call__(self) -> Features:
         self.calls += 1
-        return make_array(self.seed)
+        return make(self.seed)
 
 
 def test_memory_gives_back_what_was_computed() -> None:
@@ -47,7 +57,7 @@ def test_memory_gives_back_what_was_computed() -> None:
     assert cache.get(KEY) is first
     assert cache.get(OTHER) is None
     assert compute.calls == 1
-    np.testing.assert_array_equal(first, make_array())
+    np.testing.assert_array_equal(first["image"], make_array())
 
 
 def test_disk_gives_back_what_another_process_computed(tmp_path: Path) -> None:
@@ -56,7 +66,7 @@ def test_disk_gives_back_what_another_process_computed(tmp_path: Path) -> None:
     later = EmbeddingCache(str(tmp_path))
     array = later.get_or_compute(KEY, compute)
     assert compute.calls == 1
-    np.testing.assert_array_equal(array, make_array().astype(np.float16))
+    np.testing.assert_array_equal(array["image"], make_array().astype(np.float16))
     assert later.get(KEY) is array, "the second time it comes from memory"
 
 
@@ -67,7 +77,7 @@ def test_nobody_can_change_what_others_get(tmp_path: Path, origin: str) -> None:
     if origin == "disk":
         array = EmbeddingCache(tmp_path).get_or_compute(KEY, Computing())
     with pytest.raises(ValueError, match="read-only"):
-        array[0, 0, 0] = 0
+        array["image"][0, 0, 0] = 0
 
 
 def test_what_memory_dropped_comes_from_disk(tmp_path: Path) -> None:
@@ -98,10 +108,10 @@ def test_a_bad_file_is_computed_anew_and_mended(tmp_path: Path, damage: str) -> 
     compute = Computing(1)
     array = EmbeddingCache(tmp_path).get_or_compute(KEY, compute)
     assert compute.calls == 1
-    np.testing.assert_array_equal(array, make_array(1))
+    np.testing.assert_array_equal(array["image"], make_array(1))
     again = EmbeddingCache(tmp_path).get_or_compute(KEY, compute)
     assert compute.calls == 1, "the mended file is used again"
-    np.testing.assert_array_equal(again, make_array(1).astype(np.float16))
+    np.testing.assert_array_equal(again["image"], make_array(1).astype(np.float16))
 
 
 @pytest.mark.parametrize("on_disk", [False, True])
@@ -110,13 +120,13 @@ def test_threads_that_ask_for_one_key_compute_once(tmp_path: Path, on_disk: bool
     barrier, started, release = Barrier(4), Event(), Event()
     calls = []
 
-    def compute() -> NDArray[np.float32]:
+    def compute() -> Features:
         calls.append(1)
         started.set()
         assert release.wait(10)
-        return make_array()
+        return make()
 
-    def ask() -> NDArray[np.float32]:
+    def ask() -> Features:
         barrier.wait(10)
         return cache.get_or_compute(KEY, compute)
 
@@ -133,21 +143,21 @@ def test_threads_that_ask_for_different_keys_do_not_wait() -> None:
     cache = EmbeddingCache()
     barrier = Barrier(2)
 
-    def compute() -> NDArray[np.float32]:
+    def compute() -> Features:
         barrier.wait(10)  # passes only if both computations run at once
-        return make_array()
+        return make()
 
     with ThreadPoolExecutor(2) as threads:
         answers = [threads.submit(cache.get_or_compute, key, compute) for key in (KEY, OTHER)]
         for answer in answers:
-            np.testing.assert_array_equal(answer.result(10), make_array())
+            np.testing.assert_array_equal(answer.result(10)["image"], make_array())
 
 
 class ComputationError(Exception):
     """What a computation of this test raises."""
 
 
-def failing() -> NDArray[np.float32]:
+def failing() -> Features:
     raise ComputationError
 
 
@@ -171,20 +181,20 @@ def test_after_a_failure_those_who_wait_and_those_who_come_compute_once() -> Non
     second_started, let_second_end = Event(), Event()
     calls = []
 
-    def first() -> NDArray[np.float32]:
+    def first() -> Features:
         first_started.set()
         assert let_first_fail.wait(10)
         raise ComputationError
 
-    def second() -> NDArray[np.float32]:
+    def second() -> Features:
         calls.append("second")
         second_started.set()
         assert let_second_end.wait(10)
-        return make_array()
+        return make()
 
-    def third() -> NDArray[np.float32]:
+    def third() -> Features:
         calls.append("third")
-        return make_array()
+        return make()
 
     with ThreadPoolExecutor(3) as threads:
         fails = threads.submit(cache.get_or_compute, KEY, first)
@@ -212,8 +222,8 @@ def test_an_unwritable_folder_still_works_from_memory(
     cache = EmbeddingCache(obstacle)
     one, two = Computing(1), Computing(2)
     for _ in range(3):
-        np.testing.assert_array_equal(cache.get_or_compute(KEY, one), make_array(1))
-        np.testing.assert_array_equal(cache.get_or_compute(OTHER, two), make_array(2))
+        np.testing.assert_array_equal(cache.get_or_compute(KEY, one)["image"], make_array(1))
+        np.testing.assert_array_equal(cache.get_or_compute(OTHER, two)["image"], make_array(2))
     assert (one.calls, two.calls) == (1, 1)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
@@ -266,7 +276,7 @@ def test_tuned_decoders_share_the_embeddings_of_their_encoder(folder: Path) -> N
     one, two = sam.embed(SLICE), tuned.embed(SLICE)
     assert (len(sam_calls), len(tuned_calls)) == (1, 0)
     assert one.key == two.key
-    assert two.tensor is one.tensor
+    assert two.features is one.features
     logits = [p.predict(one, box_xyxy=box).logits for p in (sam, tuned)]
     assert not np.array_equal(*logits), "it is another decoder"
     again, again_calls = counted(folder, "tuned.pth", "sam", EmbeddingCache(folder / "cache"))
@@ -298,3 +308,75 @@ def test_intensities_that_give_the_same_input_share(folder: Path) -> None:
     changed[3, 3] ^= 1
     predictor.embed(changed)
     assert len(calls) == 2
+
+
+# Memory: bounded in bytes, the least recently used out first.
+
+
+def floats(count: int, value: float = 0.0) -> Features:
+    """Return two features of `count` numbers in all."""
+    array = np.full(count, value, np.float32)
+    return {"image": array[: count // 2], "high": array[count // 2 :]}
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    cache = MemoryCache(3 * 16)
+    for key in "abc":
+        cache.put(key, floats(4))
+    assert cache.get("a") is not None
+    cache.put("d", floats(4))
+    assert {key for key in "abcd" if cache.get(key) is not None} == {"a", "c", "d"}
+
+
+def test_bytes_count_not_entries() -> None:
+    cache = MemoryCache(40)
+    for key in "abcde":
+        cache.put(key, floats(2))
+    cache.put("large", floats(8))
+    assert {key for key in "abcde" if cache.get(key) is not None} == {"e"}
+    assert cache.nbytes == 40
+
+
+def test_replacing_counts_once() -> None:
+    cache = MemoryCache(40)
+    for value in range(5):
+        cache.put("a", floats(10, value))
+    assert cache.nbytes == 40
+    found = cache.get("a")
+    assert found is not None
+    assert found["image"][0] == 4
+
+
+@pytest.mark.parametrize("already_there", [False, True])
+def test_an_array_over_the_bound_is_not_kept_and_drops_no_other(already_there: bool) -> None:
+    cache = MemoryCache(40)
+    cache.put("a", floats(4))
+    if already_there:
+        cache.put("huge", floats(2))
+    cache.put("huge", floats(11))
+    assert cache.get("huge") is None
+    assert cache.get("a") is not None
+    assert cache.nbytes == 16
+
+
+@given(
+    st.integers(0, 60),
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.none() | st.integers(0, 20)), max_size=40),
+)
+def test_like_a_plain_model(bound: int, steps: list[tuple[str, int | None]]) -> None:
+    """Any run of gets (None) and puts against the plainest possible cache."""
+    cache = MemoryCache(4 * bound)
+    model: OrderedDict[str, int] = OrderedDict()
+    for key, count in steps:
+        if count is None:
+            assert (cache.get(key) is not None) == (key in model)
+            if key in model:
+                model.move_to_end(key)
+        else:
+            cache.put(key, floats(count))
+            model.pop(key, None)
+            if count <= bound:
+                model[key] = count
+            while sum(model.values()) > bound:
+                model.popitem(last=False)
+        assert cache.nbytes == 4 * sum(model.values()) <= 4 * bound

@@ -33,13 +33,70 @@ def make_array(seed: int, shape: tuple[int, ...] = (2, 4, 4)) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
+class ImageCache(DiskCache):
+    """A cache of encoders with one feature."""
+
+    def get(self, key: str) -> np.ndarray | None:
+        found = super().get(key)
+        return None if found is None else found["image"]
+
+    def put(self, key: str, array: np.ndarray) -> None:
+        super().put(key, {"image": array})
+
+
 KEY, OTHER = key_of(1), key_of(2)
 ARRAY = make_array(1)
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> DiskCache:
-    return DiskCache(tmp_path / "cache", 1 << 20)
+    return ImageCache(tmp_path / "cache", 1 << 20)
+
+
+EARLIER = (
+    b'\x00\x01\x00\x00\x00\x00\x00\x00{"__metadata__":{"version":"1","key":"76bd953fe2fa815a5167890c6511'
+    b'af315380102bf48c8a272395ca56be1fe4a3","array":"float16 (2, 2, 2)","crc32":"3953954557","forma'
+    b't":"napari-samri-embedding"},"embedding":{"dtype":"F16","shape":[2,2,2],"data_offsets":[0,16]'
+    b"}}  \x00\x00\x00<\x00@\x00B\x00D\x00E\x00F\x00G"
+)
+
+
+def test_a_file_of_an_earlier_version_still_counts(tmp_path: Path) -> None:
+    """It was written when features had no names, under the key that the slice has today."""
+    cache = DiskCache(tmp_path, 1 << 20)
+    path = cache.path(KEY)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(EARLIER)
+    found = cache.get(KEY)
+    assert found is not None
+    assert list(found) == ["image"]
+    np.testing.assert_array_equal(found["image"], np.arange(8).reshape(2, 2, 2))
+
+
+LEVELS = {"image": make_array(1), "high.2": make_array(2, (3, 8, 8)), "high.4": make_array(3)}
+
+
+def test_several_features_come_back_by_name(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 1 << 20)
+    cache.put(KEY, LEVELS)
+    found = cache.get(KEY)
+    assert found is not None
+    assert found.keys() == LEVELS.keys()
+    for name, array in LEVELS.items():
+        np.testing.assert_array_equal(found[name], array.astype(np.float16))
+    cache.drop(KEY)
+    cache.drop(KEY)
+    assert cache.get(KEY) is None
+
+
+def test_features_that_changed_places_are_found(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path, 1 << 20)
+    cache.put(KEY, LEVELS)
+    content = cache.path(KEY).read_bytes()
+    renamed = content.replace(b'"embedding.high.4"', b'"embedding.high.5"')
+    assert len(renamed) == len(content) != renamed.count(b"high.5")
+    cache.path(KEY).write_bytes(renamed)
+    assert cache.get(KEY) is None
 
 
 def stored_bytes(cache: DiskCache) -> int:
@@ -212,10 +269,10 @@ def test_a_folder_under_our_name_is_survived(
 
 
 def test_real_bytes_stay_bounded(tmp_path: Path) -> None:
-    one = DiskCache(tmp_path / "one", 1 << 20)
+    one = ImageCache(tmp_path / "one", 1 << 20)
     one.put(KEY, ARRAY)
     bound = int(stored_bytes(one) * 5.5)
-    cache = DiskCache(tmp_path / "cache", bound)
+    cache = ImageCache(tmp_path / "cache", bound)
     for number in range(40):
         cache.put(key_of(number), make_array(number))
         assert 0 < stored_bytes(cache) <= bound
@@ -223,9 +280,9 @@ def test_real_bytes_stay_bounded(tmp_path: Path) -> None:
 
 
 def test_the_least_recently_used_file_goes_first(tmp_path: Path) -> None:
-    one = DiskCache(tmp_path / "one", 1 << 20)
+    one = ImageCache(tmp_path / "one", 1 << 20)
     one.put(KEY, ARRAY)
-    cache = DiskCache(tmp_path / "cache", int(stored_bytes(one) * 3.5))
+    cache = ImageCache(tmp_path / "cache", int(stored_bytes(one) * 3.5))
     for number, age in ((1, 30), (2, 20), (3, 10)):
         cache.put(key_of(number), make_array(number))
         set_age(cache, key_of(number), age)
@@ -235,12 +292,12 @@ def test_the_least_recently_used_file_goes_first(tmp_path: Path) -> None:
 
 
 def test_what_was_there_before_counts(tmp_path: Path) -> None:
-    earlier = DiskCache(tmp_path, 1 << 20)
+    earlier = ImageCache(tmp_path, 1 << 20)
     for number in range(10):
         earlier.put(key_of(number), make_array(number))
         set_age(earlier, key_of(number), 100 - number)
     size = stored_bytes(earlier) // 10
-    later = DiskCache(tmp_path, size * 5)
+    later = ImageCache(tmp_path, size * 5)
     later.put(key_of(10), make_array(10))
     assert stored_bytes(later) <= size * 5
     assert later.get(key_of(10)) is not None
@@ -249,10 +306,10 @@ def test_what_was_there_before_counts(tmp_path: Path) -> None:
 
 def test_two_caches_on_one_folder_stay_bounded(tmp_path: Path) -> None:
     """As two processes would: each has to notice what the other writes."""
-    one = DiskCache(tmp_path / "one", 1 << 20)
+    one = ImageCache(tmp_path / "one", 1 << 20)
     one.put(KEY, ARRAY)
     size = stored_bytes(one)
-    caches = [DiskCache(tmp_path / "cache", size * 20) for _ in range(2)]
+    caches = [ImageCache(tmp_path / "cache", size * 20) for _ in range(2)]
     for number in range(120):
         caches[number % 2].put(key_of(number), make_array(number))
     share = 1 - disk_module.KEEP_SHARE
@@ -260,18 +317,18 @@ def test_two_caches_on_one_folder_stay_bounded(tmp_path: Path) -> None:
 
 
 def test_a_file_over_the_bound_is_not_kept_and_drops_no_other(tmp_path: Path) -> None:
-    cache = DiskCache(tmp_path, 2000)
+    cache = ImageCache(tmp_path, 2000)
     cache.put(KEY, ARRAY)
     cache.put(OTHER, make_array(2, (10, 10, 10)))
     assert cache.get(OTHER) is None
     assert cache.get(KEY) is not None
-    tight = DiskCache(tmp_path / "tight", ARRAY.size * 2 + 1)
+    tight = ImageCache(tmp_path / "tight", ARRAY.size * 2 + 1)
     tight.put(KEY, ARRAY)
     assert files(tight) == [], "the header counts, too"
 
 
 def test_temporary_files_of_killed_processes_go(tmp_path: Path) -> None:
-    cache = DiskCache(tmp_path, 1 << 20)
+    cache = ImageCache(tmp_path, 1 << 20)
     folder = cache.path(KEY).parent
     folder.mkdir(parents=True)
     with replacing(folder / "other.safetensors") as recent:
@@ -304,7 +361,7 @@ def test_an_unwritable_folder_is_said_once(
 ) -> None:
     obstacle = tmp_path / "cache"
     obstacle.write_text("in the way")
-    cache = DiskCache(obstacle / inside, 1 << 20)
+    cache = ImageCache(obstacle / inside, 1 << 20)
     for number in range(3):
         assert cache.get(key_of(number)) is None
         cache.put(key_of(number), make_array(number))
@@ -323,9 +380,9 @@ array = np.random.default_rng(1).normal(size=(2, 4, 4)).astype(np.float32)
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(300):
-    cache.put(key, array)
+    cache.put(key, {"image": array})
     back = cache.get(key)
-    assert back is not None and np.array_equal(back, array.astype(np.float16)), back
+    assert back is not None and np.array_equal(back["image"], array.astype(np.float16)), back
 """
 
 

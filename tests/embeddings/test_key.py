@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from napari_samri.embeddings import embedding_key
+from napari_samri.embeddings import embedding_key, encoder_identity
 
 IMAGE = np.arange(12, dtype=np.uint8).reshape(3, 4)
 SLICES = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=4))
@@ -44,3 +46,17 @@ def test_one_pixel_matters(data: st.DataObject) -> None:
 )
 def test_every_part_matters(other: tuple[str, str, np.ndarray]) -> None:
     assert embedding_key(*other) != embedding_key("e", "p", IMAGE)
+
+
+def test_the_key_is_that_of_earlier_versions() -> None:
+    """By the formula of the docs, so that caches of users stay warm."""
+    pixels = hashlib.sha256(bytes(range(12))).hexdigest()
+    text = "\n".join(("ab12", "none.v1", "3x4", pixels))
+    assert embedding_key("ab12", "none.v1", IMAGE) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_an_encoder_is_known_by_its_weights_and_by_what_changes_its_numbers() -> None:
+    assert encoder_identity("ab12") == "ab12"
+    others = {("torch", "int8"), ("openvino", ""), ("openvino", "int8"), ("", "float16")}
+    found = {encoder_identity("ab12", *other) for other in others}
+    assert len(found | {"ab12"}) == len(others) + 1

@@ -77,7 +77,9 @@ def test_pipeline(sam: Any, vit_b_path: Path, shape: tuple[int, int]) -> None:
     with torch.inference_mode():
         expected = sam.image_encoder(medsam_input(image))
     embedding = ours.embed(image)
-    error = np.linalg.norm(embedding.tensor - expected[0].numpy()) / np.linalg.norm(expected)
+    error = np.linalg.norm(embedding.features["image"] - expected[0].numpy()) / np.linalg.norm(
+        expected
+    )
     assert error < 1e-4
     box = np.array([0.2 * shape[1], 0.3 * shape[0], 0.7 * shape[1], 0.75 * shape[0]])
     found = ours.predict(embedding, box_xyxy=box).masks[0]

@@ -85,7 +85,7 @@ def embedded(request: pytest.FixtureRequest, embed: Callable[[Case], Embedded]) 
 def test_embedding(embedded: Embedded) -> None:
     _, embedding, library = embedded
     expected = library.get_image_embedding()[0].numpy()
-    error = np.linalg.norm(embedding.tensor - expected) / np.linalg.norm(expected)
+    error = np.linalg.norm(embedding.features["image"] - expected) / np.linalg.norm(expected)
     assert error < RELATIVE_L2
 
 

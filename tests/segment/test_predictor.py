@@ -32,11 +32,11 @@ def embedding(starter: Predictor, image: np.ndarray) -> Embedding:
 
 
 def test_embedding(embedding: Embedding) -> None:
-    assert embedding.tensor.shape == (96, 64, 64)
-    assert embedding.tensor.dtype == np.float32
+    assert embedding.features["image"].shape == (96, 64, 64)
+    assert embedding.features["image"].dtype == np.float32
     assert embedding.slice_shape == SHAPE
     with pytest.raises(ValueError, match="read-only"):
-        embedding.tensor[0, 0, 0] = 1
+        embedding.features["image"][0, 0, 0] = 1
 
 
 @pytest.mark.parametrize("multimask", [False, True])

@@ -74,7 +74,7 @@ def test_copies_are_embedded_anew_and_only_those_that_are_trained_on(
         assert {study.split for study in copy.studies} == {"train"}
         study, entry = copy.slice_of(3)
         pixels = Plane(study.axis, entry.index).extract(load_volume(data.parent / study.image))
-        expected = predictor.embed(turned(pixels, turn)).tensor
+        expected = predictor.embed(turned(pixels, turn)).features["image"]
         np.testing.assert_array_equal(copy.embedding(3), expected.astype(np.float16))
         assert np.bincount(copy.labels(3).ravel())[1:].sum() == pytest.approx(
             np.bincount(bank.labels(3).ravel())[1:].sum(), rel=0.1

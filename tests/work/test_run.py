@@ -38,7 +38,7 @@ def test_a_row_is_the_embedding_of_its_slice(manifest: Path, whole: Path) -> Non
         study, entry = bank.slice_of(row)
         volume = load_volume(manifest.parent / study.image)
         pixels = Plane(study.axis, entry.index).extract(volume)
-        expected = predictor.embed(pixels).tensor
+        expected = predictor.embed(pixels).features["image"]
         np.testing.assert_array_equal(bank.embedding(row), expected.astype(np.float16))
         assert tuple(bank.rows["slice_shape"][row]) == pixels.shape
         labels = bank.labels(row)
@@ -221,7 +221,7 @@ def test_one_bank_serves_all_models_with_one_encoder(
     study, entry = bank.slice_of(0)
     volume = load_volume(manifest.parent / study.image)
     embedding = model.embed(Plane(study.axis, entry.index).extract(volume))
-    np.testing.assert_array_equal(bank.embedding(0), embedding.tensor.astype(np.float16))
+    np.testing.assert_array_equal(bank.embedding(0), embedding.features["image"].astype(np.float16))
 
 
 def test_a_full_disk_stops_the_run_and_leaves_it_resumable(

@@ -1,17 +1,21 @@
 from .cache import EmbeddingCache, cache_dir, default_cache
 from .compute import Checkpoint, encode, encode_input
 from .disk import DiskCache
-from .embedding import Embedding
-from .key import embedding_key
+from .features import IMAGE, Embedding, Features, Store
+from .key import embedding_key, encoder_identity
 
 __all__ = [
+    "IMAGE",
     "Checkpoint",
     "DiskCache",
     "Embedding",
     "EmbeddingCache",
+    "Features",
+    "Store",
     "cache_dir",
     "default_cache",
     "embedding_key",
     "encode",
     "encode_input",
+    "encoder_identity",
 ]

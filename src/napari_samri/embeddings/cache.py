@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from napari_samri.embeddings.disk import DiskCache
-from napari_samri.embeddings.memory import MemoryCache
+from napari_samri.embeddings.features import frozen
 from napari_samri.filenames import expand_user
 from napari_samri.places import user_folder
 
@@ -17,14 +18,57 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    FloatArray = NDArray[np.float32]
+    from napari_samri.embeddings.features import Features
 
 CACHE_VARIABLE = "NAPARI_SAMRI_CACHE"
 MEMORY_BYTES = 1 << 30
 DISK_BYTES = 10 << 30
+
+
+class MemoryCache:
+    """Features by key in memory, bounded in bytes; any number of threads may use it.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Bound on the arrays' bytes: the least recently used go first, and features larger than
+        that are not kept.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._kept: OrderedDict[str, Features] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held now."""
+        return self._bytes
+
+    def get(self, key: str) -> Features | None:
+        """Return features and mark them as just used, or None."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
+
+    def put(self, key: str, features: Features) -> None:
+        """Keep features, dropping others if need be."""
+        with self._lock:
+            if key in self._kept:
+                self._bytes -= _nbytes(self._kept.pop(key))
+            if _nbytes(features) > self.max_bytes:
+                return
+            self._kept[key] = features
+            self._bytes += _nbytes(features)
+            while self._bytes > self.max_bytes:
+                _, dropped = self._kept.popitem(last=False)
+                self._bytes -= _nbytes(dropped)
+
+
+def _nbytes(features: Features) -> int:
+    return sum(array.nbytes for array in features.values())
 
 
 @dataclass
@@ -61,24 +105,32 @@ class EmbeddingCache:
         self._turns: dict[str, _Turn] = {}
         self._lock = Lock()
 
-    def get(self, key: str) -> FloatArray | None:
-        """Return an embedding (C, h, w), read-only, or None."""
-        array = self.memory.get(key)
-        if array is None and self.disk is not None:
-            array = self.disk.get(key)
-            if array is not None:
-                array.flags.writeable = False
-                self.memory.put(key, array)
-        return array
+    def get(self, key: str) -> Features | None:
+        """Return features, read-only, or None."""
+        found = self.memory.get(key)
+        if found is None and self.disk is not None:
+            found = self.disk.get(key)
+            if found is not None:
+                self.memory.put(key, found)
+        return found
 
-    def get_or_compute(self, key: str, compute: Callable[[], FloatArray]) -> FloatArray:
-        """Return an embedding (C, h, w), read-only; computed if no cache has it.
+    def put(self, key: str, features: Features) -> None:
+        """Keep features in memory and on disk; from now on they are read-only."""
+        self.memory.put(key, frozen(features))
+        if self.disk is not None:
+            self.disk.put(key, features)
+
+    def get_or_compute(self, key: str, compute: Callable[[], Features]) -> Features:
+        """Return features, read-only; computed if no cache has them.
 
         Threads that ask for one key at the same time wait for one computation.
         """
         with self._turn(key):
-            array = self.get(key)
-            return self._store(key, compute()) if array is None else array
+            found = self.get(key)
+            if found is None:
+                found = compute()
+                self.put(key, found)
+            return found
 
     @contextmanager
     def _turn(self, key: str) -> Iterator[None]:
@@ -98,13 +150,6 @@ class EmbeddingCache:
                 turn.threads -= 1
                 if not turn.threads:
                     del self._turns[key]
-
-    def _store(self, key: str, array: FloatArray) -> FloatArray:
-        array.flags.writeable = False
-        self.memory.put(key, array)
-        if self.disk is not None:
-            self.disk.put(key, array)
-        return array
 
 
 def cache_dir() -> Path:

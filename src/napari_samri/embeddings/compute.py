@@ -1,4 +1,4 @@
-"""Embeddings computed: a slice of 0..255 through a family's preprocessing and an encoder."""
+"""Features computed: a slice of 0..255 through a family's preprocessing and an encoder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_samri.embeddings.features import IMAGE
 from napari_samri.models import fast_products
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_samri.embeddings.features import Features
     from napari_samri.models import Family
 
 # Called with the share of the encoder that is done, 0 to 1; raises `Cancelled` to stop it.
@@ -28,11 +30,11 @@ def encode(
     image: NDArray[np.uint8],
     device: torch.device,
     checkpoint: Checkpoint | None = None,
-) -> NDArray[np.float32]:
-    """Return the embedding (C, h, w) of a slice (H, W) of 0..255, in fp32.
+) -> Features:
+    """Return the features of a slice (H, W) of 0..255, in fp32.
 
     `checkpoint` is called before every part of the encoder, with the share of the parts that
-    are behind; what it raises stops the encoder and comes out of here.
+    are done; what it raises stops the encoder and comes out of here.
     """
     return encode_input(encoder, family.to_input(image), device, checkpoint)
 
@@ -44,11 +46,11 @@ def encode_input(
     input_image: torch.Tensor,
     device: torch.device,
     checkpoint: Checkpoint | None = None,
-) -> NDArray[np.float32]:
-    """Return the embedding (C, h, w) of an encoder's input (1, C, S, S), as `encode` does."""
+) -> Features:
+    """Return the features of an encoder's input (1, C, S, S), as `encode` does."""
     with _watched(encoder, checkpoint):
         embedding = encoder(input_image.to(device))[0]
-    return np.asarray(embedding.float().cpu().numpy())
+    return {IMAGE: np.asarray(embedding.float().cpu().numpy())}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Embeddings on disk: one fp16 file per key, written whole or not at all, bounded in bytes.
+"""Features on disk: one fp16 file per key, written whole or not at all, bounded in bytes.
 
 Files are safetensors whose header holds the key and a checksum: a torn, altered or foreign
 file is found when it is read, and counts as missing.
@@ -16,19 +16,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samri.atomic import remove_all_leftovers, replacing
+from napari_samri.embeddings.features import IMAGE, frozen, suffix_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.float32]
+    from napari_samri.embeddings.features import Features
+
+    Halves = Mapping[str, NDArray[np.generic]]
 
 logger = logging.getLogger(__name__)
 
 FORMAT = "napari-samri-embedding"
 VERSION = "1"
 SUFFIX = ".safetensors"
+_TENSOR = "embedding"  # and the feature's suffix
 # After an overflow the cache is emptied to this share, so that not every write looks for room.
 KEEP_SHARE = 0.9
 # safetensors tells of a tensor type that numpy lacks by the last two.
@@ -58,38 +63,39 @@ class DiskCache:
         """Return where a key's file is, or would be."""
         return self.folder / key[:2] / f"{key}{SUFFIX}"
 
-    def get(self, key: str) -> FloatArray | None:
-        """Return an embedding as fp32 and mark it as just used; None if there is no good file."""
+    def get(self, key: str) -> Features | None:
+        """Return features as fp32 and mark them as just used; None if there is no good file."""
         from safetensors import SafetensorError, safe_open
 
         path = self.path(key)
         try:
             with safe_open(path, framework="np") as file:
                 header = file.metadata() or {}
-                array = file.get_tensor("embedding")
+                tensors = file.keys()
+                halves = {_feature(name): file.get_tensor(name) for name in tensors}
         except FileNotFoundError:
             return None
         except (SafetensorError, *_UNREADABLE) as error:
             logger.warning("%s: unreadable embedding, computed anew (%s)", path, error)
             return None
-        if header != _header(key, array):
+        if not halves or header != _header(key, halves):
             logger.warning("%s: altered or foreign embedding, computed anew", path)
             return None
         with suppress(OSError):
             os.utime(path)
-        return np.asarray(array, np.float32)
+        return frozen({name: np.asarray(half, np.float32) for name, half in halves.items()})
 
-    def put(self, key: str, array: FloatArray) -> None:
-        """Keep an embedding as fp16; where the disk refuses, say so once and go on without.
+    def put(self, key: str, features: Features) -> None:
+        """Keep features as fp16; where the disk refuses, warn once and go on without.
 
-        One whose values do not fit into fp16, or that alone exceeds the bound, is not kept.
+        If values do not fit into fp16, or the file alone exceeds the bound, nothing is kept.
         """
         with np.errstate(over="ignore"):
-            half = array.astype(np.float16)
-        if not np.isfinite(half).all():
+            halves = {name: array.astype(np.float16) for name, array in features.items()}
+        if not all(np.isfinite(half).all() for half in halves.values()):
             return
         try:
-            self._write(key, half)
+            self._write(key, halves)
         except OSError as error:
             if not self._broken:
                 logger.warning("%s: embeddings cannot be kept on disk (%s)", self.folder, error)
@@ -97,11 +103,16 @@ class DiskCache:
             return
         self._make_room()
 
-    def _write(self, key: str, half: NDArray[np.float16]) -> None:
+    def drop(self, key: str) -> None:
+        """Delete the file of a key, if there is one."""
+        self.path(key).unlink(missing_ok=True)
+
+    def _write(self, key: str, halves: Mapping[str, NDArray[np.float16]]) -> None:
         from safetensors.numpy import save
 
         path = self.path(key)
-        content = save({"embedding": half}, metadata=_header(key, half))
+        tensors = {f"{_TENSOR}{suffix_of(name)}": half for name, half in halves.items()}
+        content = save(tensors, metadata=_header(key, halves))
         if len(content) > self.max_bytes:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,13 +152,16 @@ class DiskCache:
         return total
 
 
-def _header(key: str, array: NDArray[np.generic]) -> dict[str, str]:
-    """Return what a file of this key and array has to say of itself."""
-    checksum = zlib.crc32(np.ascontiguousarray(array).data)
-    return {
-        "format": FORMAT,
-        "version": VERSION,
-        "key": key,
-        "array": f"{array.dtype} {array.shape}",
-        "crc32": str(checksum),
-    }
+def _feature(tensor: str) -> str:
+    """Return the feature that a tensor of a file is."""
+    return tensor.removeprefix(f"{_TENSOR}.") if tensor != _TENSOR else IMAGE
+
+
+def _header(key: str, halves: Halves) -> dict[str, str]:
+    """Return what the header of a file with this key and these arrays has to hold."""
+    header = {"format": FORMAT, "version": VERSION, "key": key}
+    for name, array in halves.items():
+        checksum = zlib.crc32(np.ascontiguousarray(array).data)
+        header[f"array{suffix_of(name)}"] = f"{array.dtype} {array.shape}"
+        header[f"crc32{suffix_of(name)}"] = str(checksum)
+    return header

@@ -1,4 +1,4 @@
-"""The name of an embedding: a hash of all that its numbers depend on."""
+"""The key of a slice's features: a hash of all that their numbers depend on."""
 
 from __future__ import annotations
 
@@ -11,15 +11,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def encoder_identity(weights: str, backend: str = "", precision: str = "") -> str:
+    """Return what an encoder is known by: its weights and, where numbers differ, how it runs.
+
+    Parameters
+    ----------
+    weights : str
+        SHA-256 of the encoder's tensors (`napari_samri.models.identity.encoder_sha256`).
+    backend, precision : str
+        Empty for torch in float32, whose numbers are the reference. Others, such as
+        ``openvino`` and ``int8``, have keys of their own.
+    """
+    return "+".join(part for part in (weights, backend, precision) if part)
+
+
 def embedding_key(encoder: str, preprocessing: str, image: NDArray[np.uint8]) -> str:
-    """Return the key of a slice's embedding, 64 hexadecimal digits.
+    """Return the content key of a slice's features, 64 hexadecimal digits.
 
     Parameters
     ----------
     encoder : str
-        SHA-256 of the encoder's tensors (`napari_samri.models.identity.encoder_sha256`).
+        Identity of the encoder.
     preprocessing : str
-        Id of the family's preprocessing.
+        Id of the preprocessing.
     image : uint8 array (H, W)
         The slice as the preprocessing takes it, after its intensities were mapped to 0..255.
     """

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from napari_samri.embeddings import (
+    IMAGE,
     Embedding,
     EmbeddingCache,
     default_cache,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_samri.embeddings import Checkpoint
+    from napari_samri.embeddings import Checkpoint, Features
     from napari_samri.geometry import Frame, Window
     from napari_samri.models import ModelSpec, ProgressCallback
 
@@ -98,7 +99,7 @@ class Predictor:
             If the slice is not two-dimensional, real and varied.
         """
         image, key = self._prepared(slice_2d, window)
-        tensor = self.cache.get_or_compute(
+        features = self.cache.get_or_compute(
             key,
             lambda: encode(
                 self._model.network.image_encoder,
@@ -108,7 +109,7 @@ class Predictor:
                 checkpoint,
             ),
         )
-        return self._embedding(tensor, image, key)
+        return self._embedding(features, image, key)
 
     def cached(self, slice_2d: ArrayLike, *, window: Window | None = None) -> Embedding | None:
         """Return the embedding of a slice if it is in the cache, without computing it.
@@ -116,17 +117,17 @@ class Predictor:
         Parameters and errors are those of `embed`.
         """
         image, key = self._prepared(slice_2d, window)
-        tensor = self.cache.get(key)
-        return None if tensor is None else self._embedding(tensor, image, key)
+        features = self.cache.get(key)
+        return None if features is None else self._embedding(features, image, key)
 
     def _prepared(self, slice_2d: ArrayLike, window: Window | None) -> tuple[Bytes, str]:
         """Return a slice as the encoder's family takes it, and the key of its embedding."""
         image = self._model.family.to_uint8(check_slice(slice_2d), window)
         return image, embedding_key(self.encoder, self._model.family.preprocessing, image)
 
-    def _embedding(self, tensor: FloatArray, image: Bytes, key: str) -> Embedding:
+    def _embedding(self, features: Features, image: Bytes, key: str) -> Embedding:
         return Embedding(
-            tensor=tensor,
+            features=features,
             slice_shape=(image.shape[0], image.shape[1]),
             encoder=self.encoder,
             preprocessing=self._model.family.preprocessing,
@@ -188,7 +189,7 @@ class Predictor:
         )
         choose = not multimask and self._is_ambiguous(points, box, mask)
         logits, scores = self._model.network.mask_decoder(
-            image_embeddings=self._tensor(embedding.tensor)[None],
+            image_embeddings=self._tensor(embedding.features[IMAGE])[None],
             image_pe=self._model.network.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,

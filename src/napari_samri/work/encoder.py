@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.embeddings import encode_input
+from napari_samri.embeddings import IMAGE, encode_input
 from napari_samri.embeddings.bank import BankHeader, to_half
 from napari_samri.errors import Cancelled
 from napari_samri.models import load_model
@@ -68,9 +68,8 @@ class BankEncoder:
                 raise Cancelled
 
         network = self._model.network
-        return to_half(
-            encode_input(network.image_encoder, input_image, self._model.device, checkpoint)
-        )
+        features = encode_input(network.image_encoder, input_image, self._model.device, checkpoint)
+        return to_half(features[IMAGE])
 
     def _make_frame(self, shape: tuple[int, int]) -> Frame:
         return self._model.family.make_frame(shape)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri.embeddings import DiskCache
+from napari_samri.embeddings import IMAGE, DiskCache
 from napari_samri.errors import Cancelled
 from napari_samri.jobs import run_ahead
 from napari_samri.work.rows import ReadyRow, RowReader, UnreadableStudy
@@ -160,14 +160,14 @@ class _Kept:
 
     def get(self, row: int) -> Half | None:
         found = self._cache.get(self._key(row))
-        return None if found is None else found.astype(np.float16)
+        return None if found is None else found[IMAGE].astype(np.float16)
 
     def put(self, row: int, half: Half) -> None:
         if not self._cache.path(self._key(row)).exists():
-            self._cache.put(self._key(row), half.astype(np.float32))
+            self._cache.put(self._key(row), {IMAGE: half.astype(np.float32)})
 
     def drop(self, row: int) -> None:
-        self._cache.path(self._key(row)).unlink(missing_ok=True)
+        self._cache.drop(self._key(row))
 
     def _key(self, row: int) -> str:
         return f"{row % 100:02d}-{row}-{self._prefix}"
