@@ -24,7 +24,7 @@ from napari_samri.geometry import Plane
 from napari_samri.io import load_volume
 from napari_samri.io.sidecar import sidecar_path
 from napari_samri.prompts import Box, Point
-from napari_samri.segment.protocol import Answered, Load, Loaded, Predict
+from napari_samri.segment.protocol import Answered, Load, Loaded, Predict, Reply
 from napari_samri.session.journal import journals_dir
 from tests.session.fakes import FakeEngine, drawn_mask, make_info
 
@@ -61,13 +61,15 @@ class Desk:
 
     def load(self) -> None:
         self.annotation.use_model("fake")
-        self.engine.events.put(Loaded(job=self.engine.of(Load)[-1].job, info=make_info()))
+        number = self.engine.of(Load)[-1].number
+        self.engine.events.put(Reply(number, Loaded(info=make_info())))
         self.annotation.wait(5)
 
     def answer(self) -> None:
-        job = self.engine.of(Predict)[-1]
-        masks = drawn_mask(job)[None]
-        self.engine.events.put(Answered(job=job.job, masks=masks, scores=np.ones(1, np.float32)))
+        call = self.engine.of(Predict)[-1]
+        masks = drawn_mask(call)[None]
+        answer = Answered(masks=masks, scores=np.ones(1, np.float32))
+        self.engine.events.put(Reply(call.number, answer))
         self.annotation.wait(5)
 
     def commit(self, index: int = 0) -> None:
@@ -191,10 +193,10 @@ def test_waiting_raises_what_went_wrong(desk: Desk) -> None:
     desk.annotation.add_box(1, 1, 9, 9)
     with pytest.raises(SamriError, match="no answer within"):
         desk.annotation.wait(0.1)
-    job = desk.engine.of(Predict)[-1]
-    from napari_samri.segment.protocol import Failed
+    call = desk.engine.of(Predict)[-1]
+    from napari_samri.jobs.events import Failed
 
-    desk.engine.events.put(Failed(job=job.job, kind="ModelError", text="it broke"))
+    desk.engine.events.put(Reply(call.number, Failed(error="ModelError", text="it broke")))
     with pytest.raises(SamriError, match="it broke"):
         desk.annotation.wait(5)
     desk.annotation.wait(5)

@@ -1,4 +1,4 @@
-"""Jobs and events as messages: all of them come out of a pipe as they went in."""
+"""Calls and replies as messages: all of them come out of a pipe as they went in."""
 
 from __future__ import annotations
 
@@ -11,30 +11,28 @@ import pytest
 
 from napari_samri.errors import DownloadError, InputError, ModelError, SamriError, StoreError
 from napari_samri.geometry.intensity import Window
+from napari_samri.jobs.events import Failed, Progressed, Stopped
 from napari_samri.jobs.wire import Message, encode_message, read_message
 from napari_samri.prompts import Box, MaskRegion, Point, Prompt
 from napari_samri.segment.postprocess import PostProcessing
 from napari_samri.segment.protocol import (
+    CALLS,
+    REPLIES,
     Answered,
-    Cancel,
-    Dropped,
+    Call,
+    CancelAll,
     Encode,
     Encoded,
-    Failed,
     Load,
     Loaded,
     ModelChoice,
     ModelInfo,
     Predict,
-    Progress,
-    event_to_message,
-    job_to_message,
-    message_to_event,
-    message_to_job,
+    Reply,
 )
 
 if TYPE_CHECKING:
-    from napari_samri.segment import protocol
+    from napari_samri.codec import Tagged
 
 MASK = MaskRegion.from_array(np.eye(5, 7, dtype=bool))
 PROMPTS = (
@@ -44,22 +42,22 @@ PROMPTS = (
     Prompt(mask=MASK),
 )
 PIXELS = np.arange(35, dtype=">i2").reshape(5, 7)
-JOBS = [
-    Load(job=1, choice=ModelChoice(model="/a path/to.pth", device="cpu", family="sam")),
-    Load(job=1, choice=ModelChoice()),
-    Encode(job=2, pixels=PIXELS),
-    Encode(job=2, pixels=PIXELS.T, view=3, window=Window(0.5, 9), urgent=True),
-    Predict(job=3, pixels=PIXELS, prompts=PROMPTS),
+MADE = [
+    Load(number=1, choice=ModelChoice(model="/a path/to.pth", device="cpu", family="sam")),
+    Load(number=1, choice=ModelChoice()),
+    Encode(number=2, pixels=PIXELS),
+    Encode(number=2, pixels=PIXELS.T, view=3, window=Window(0.5, 9.0), urgent=True),
+    Predict(number=3, pixels=PIXELS, prompts=PROMPTS),
     Predict(
-        job=4,
+        number=4,
         pixels=PIXELS.astype(float),
         prompts=(),
         view=7,
-        window=Window(-1, 1),
+        window=Window(-1.0, 1.0),
         multimask=True,
         post=PostProcessing(fill_holes=True),
     ),
-    Cancel(job=5),
+    CancelAll(number=5),
 ]
 INFO = ModelInfo(
     id="m",
@@ -73,19 +71,19 @@ INFO = ModelInfo(
     notes="Taken for a MedSAM.",
 )
 EVENTS = [
-    Loaded(job=1, info=INFO),
-    Progress(job=2, done=0.25, total=1, what="encoding"),
-    Encoded(job=3),
-    Answered(job=4, masks=np.ones((3, 4, 5), bool), scores=np.array([0.1, 0.2, 0.3], np.float32)),
-    Dropped(job=5),
-    Failed(job=6, kind="ModelError", text="it broke — badly"),
+    Loaded(info=INFO),
+    Progressed(done=250, total=1000, what="encoding"),
+    Encoded(),
+    Answered(masks=np.ones((3, 4, 5), bool), scores=np.array([0.1, 0.2, 0.3], np.float32)),
+    Stopped(),
+    Failed(error="ModelError", text="it broke — badly"),
 ]
 
 
-def _through_a_pipe(message: Message) -> Message:
-    read = read_message(io.BytesIO(encode_message(message)))
+def _through_a_pipe(kinds: Tagged[Any], item: Any) -> Any:
+    read = read_message(io.BytesIO(encode_message(Message(*kinds.pack(item)))))
     assert read is not None
-    return read
+    return kinds.unpack(read.head, read.arrays)
 
 
 def _assert_same(one: Any, other: Any) -> None:
@@ -100,28 +98,29 @@ def _assert_same(one: Any, other: Any) -> None:
         assert one == other
 
 
-@pytest.mark.parametrize("job", JOBS, ids=lambda job: type(job).__name__)
-def test_jobs(job: protocol.Job) -> None:
-    _assert_same(message_to_job(_through_a_pipe(job_to_message(job))), job)
+@pytest.mark.parametrize("call", MADE, ids=lambda call: type(call).__name__)
+def test_calls(call: Call) -> None:
+    _assert_same(_through_a_pipe(CALLS, call), call)
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_events(event: protocol.Event) -> None:
-    _assert_same(message_to_event(_through_a_pipe(event_to_message(event))), event)
+def test_replies(event: Any) -> None:
+    reply = Reply(4, event)
+    _assert_same(_through_a_pipe(REPLIES, reply), reply)
 
 
 def test_numbers_of_numpy_pass() -> None:
     """Scripts compute coordinates with numpy."""
     prompt = Prompt(Box(*np.array([1, 2, 3, 4], np.float32)), (Point(*np.array([1.5, 2])),))
-    job = Predict(job=np.int64(1), pixels=PIXELS, prompts=(prompt,))
-    back = message_to_job(_through_a_pipe(job_to_message(job)))
+    call = Predict(number=np.int64(1), pixels=PIXELS, prompts=(prompt,))  # type: ignore[arg-type]
+    back = _through_a_pipe(CALLS, call)
     assert isinstance(back, Predict)
     assert back.prompts == (prompt,)
 
 
 def test_what_failed_can_be_raised() -> None:
     for kind in (InputError, ModelError, DownloadError, StoreError):
-        error = Failed(job=1, kind=kind.__name__, text="why").error()
+        error = Failed(error=kind.__name__, text="why").as_error()
         assert type(error) is kind
         assert "why" in str(error)
-    assert type(Failed(job=1, kind="ZeroDivisionError", text="why").error()) is SamriError
+    assert type(Failed(error="ZeroDivisionError", text="why").as_error()) is SamriError

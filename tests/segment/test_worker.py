@@ -12,21 +12,19 @@ import pytest
 
 from napari_samri.errors import InputWarning, ModelError
 from napari_samri.geometry.intensity import Window
+from napari_samri.jobs.events import Failed, Progressed, Stopped
 from napari_samri.prompts import Box, MaskRegion, Point, Prompt
 from napari_samri.segment.postprocess import PostProcessing
 from napari_samri.segment.protocol import (
     Answered,
-    Cancel,
-    Dropped,
+    CancelAll,
     Encode,
     Encoded,
-    Event,
-    Failed,
     Load,
     Loaded,
     ModelChoice,
     Predict,
-    Progress,
+    Reply,
 )
 from napari_samri.segment.worker import Worker
 from tests.segment.fakes import FakePredictor, slice_of
@@ -42,9 +40,9 @@ class Desk:
     """Gives jobs to a worker and sorts what comes back."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.events: Queue[Event] = Queue()
-        self.progress: list[Progress] = []
-        self.worker = Worker(self.events.put)
+        self.replies: Queue[Reply] = Queue()
+        self.progress: list[Reply] = []
+        self.worker = Worker(self.replies.put)
         self.shelf: dict[str, Any] = {}
         self.choices: list[tuple[Any, ...]] = []
         self.assumed: list[str] = []
@@ -60,32 +58,33 @@ class Desk:
             warnings.warn(text, InputWarning, stacklevel=2)
         return found
 
-    def next(self) -> Event:
+    def next(self) -> Reply:
         while True:
-            event = self.events.get(timeout=PATIENCE)
-            if not isinstance(event, Progress):
-                return event
-            self.progress.append(event)
+            reply = self.replies.get(timeout=PATIENCE)
+            if not isinstance(reply.event, Progressed):
+                return reply
+            self.progress.append(reply)
 
     def outcomes(self, count: int) -> dict[int, str]:
-        """Return what became of the next so many jobs."""
-        return {event.job: type(event).__name__ for event in (self.next() for _ in range(count))}
+        """Return what became of the next so many calls."""
+        replies = [self.next() for _ in range(count)]
+        return {reply.number: type(reply.event).__name__ for reply in replies}
 
     def silent(self, seconds: float = 0.2) -> bool:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
-                event = self.events.get(timeout=0.02)
+                reply = self.replies.get(timeout=0.02)
             except Empty:
                 continue
-            if not isinstance(event, Progress):
+            if not isinstance(reply.event, Progressed):
                 return False
         return True
 
-    def use(self, predictor: Any, job: int = 1) -> None:
+    def use(self, predictor: Any, number: int = 1) -> None:
         self.shelf["fake"] = predictor
-        self.worker.accept(Load(job=job, choice=ModelChoice(model="fake")))
-        assert isinstance(self.next(), Loaded)
+        self.worker.accept(Load(number=number, choice=ModelChoice(model="fake")))
+        assert isinstance(self.next().event, Loaded)
 
     def until_begun(self, predictor: FakePredictor, count: int) -> None:
         end = time.monotonic() + PATIENCE
@@ -111,20 +110,20 @@ def test_what_is_assumed_of_a_file_reaches_the_window(desk: Desk) -> None:
     """It is warned of in this process, whose output nobody reads."""
     desk.shelf["fake"] = FakePredictor()
     desk.assumed = ["Taken for a MedSAM.", "Put onto SAM."]
-    desk.worker.accept(Load(job=1, choice=ModelChoice(model="fake")))
-    event = desk.next()
+    desk.worker.accept(Load(number=1, choice=ModelChoice(model="fake")))
+    event = desk.next().event
     assert isinstance(event, Loaded)
     assert event.info.notes == "Taken for a MedSAM. Put onto SAM."
     assert event.info.takes_points
 
 
-def encode(job: int, number: int, **fields: Any) -> Encode:
-    return Encode(job=job, pixels=slice_of(number), **fields)
+def encode(number: int, index: int, **fields: Any) -> Encode:
+    return Encode(number=number, pixels=slice_of(index), **fields)
 
 
-def predict(job: int, number: int, **fields: Any) -> Predict:
+def predict(number: int, index: int, **fields: Any) -> Predict:
     fields = {"prompts": BOX, **fields}
-    return Predict(job=job, pixels=slice_of(number), **fields)
+    return Predict(number=number, pixels=slice_of(index), **fields)
 
 
 # Models
@@ -133,17 +132,17 @@ def predict(job: int, number: int, **fields: Any) -> Predict:
 def test_a_model_is_told_of_when_it_runs(desk: Desk) -> None:
     desk.shelf["there"] = FakePredictor("there", needs_window=True)
     choice = ModelChoice(model="there", device="cpu", family="medsam", memory_mb=3)
-    desk.worker.accept(Load(job=4, choice=choice))
-    event = desk.next()
+    desk.worker.accept(Load(number=4, choice=choice))
+    event = desk.next().event
     assert isinstance(event, Loaded)
-    assert (event.job, event.info.id, event.info.needs_window) == (4, "there", True)
+    assert (event.info.id, event.info.needs_window) == ("there", True)
     assert desk.choices == [("there", "cpu", 3 << 20, "medsam")]
-    assert desk.progress == [Progress(job=4, done=1, total=2, what="downloading")]
+    assert desk.progress == [Reply(4, Progressed(done=1, total=2, what="downloading"))]
 
 
 def test_without_a_model_jobs_fail_with_a_reason(desk: Desk) -> None:
     desk.worker.accept(predict(1, 5))
-    event = desk.next()
+    event = desk.next().event
     assert isinstance(event, Failed)
     assert "no model is loaded" in event.text
 
@@ -152,18 +151,18 @@ def test_without_a_model_jobs_fail_with_a_reason(desk: Desk) -> None:
 def test_a_model_that_does_not_load_leaves_the_old_one(desk: Desk, problem: Exception) -> None:
     desk.use(FakePredictor())
     desk.shelf["broken"] = problem
-    desk.worker.accept(Load(job=2, choice=ModelChoice(model="broken")))
-    event = desk.next()
+    desk.worker.accept(Load(number=2, choice=ModelChoice(model="broken")))
+    event = desk.next().event
     assert isinstance(event, Failed)
-    assert event.kind == type(problem).__name__
+    assert event.error == type(problem).__name__
     assert str(problem) in event.text
     desk.worker.accept(predict(3, 5))
-    assert isinstance(desk.next(), Answered)
+    assert isinstance(desk.next().event, Answered)
 
 
 def test_prompts_wait_for_the_model_that_is_on_its_way(desk: Desk) -> None:
     desk.shelf["fake"] = FakePredictor()
-    desk.worker.accept(Load(job=1, choice=ModelChoice(model="fake")))
+    desk.worker.accept(Load(number=1, choice=ModelChoice(model="fake")))
     desk.worker.accept(predict(2, 5))
     assert desk.outcomes(2) == {1: "Loaded", 2: "Answered"}
 
@@ -175,9 +174,9 @@ def test_a_slice_embedded_ahead_gives_way(desk: Desk, slow: FakePredictor) -> No
     desk.worker.accept(encode(2, 5))
     desk.until_begun(slow, 1)
     desk.worker.accept(encode(3, 6, urgent=True, view=1))
-    assert desk.next() == Dropped(job=2)
+    assert desk.next() == Reply(2, Stopped())
     slow.let(6)
-    assert desk.next() == Encoded(job=3)
+    assert desk.next() == Reply(3, Encoded())
     assert slow.begun == [5, 6]
 
 
@@ -185,11 +184,11 @@ def test_prompts_on_a_new_slice_interrupt_too(desk: Desk, slow: FakePredictor) -
     desk.worker.accept(encode(2, 5))
     desk.until_begun(slow, 1)
     desk.worker.accept(predict(3, 6))
-    assert desk.next() == Dropped(job=2)
+    assert desk.next() == Reply(2, Stopped())
     slow.let(6)
     answer = desk.next()
-    assert isinstance(answer, Answered)
-    assert answer.job == 3
+    assert isinstance(answer.event, Answered)
+    assert answer.number == 3
 
 
 def test_a_newer_view_makes_what_is_urgent_stale(desk: Desk, slow: FakePredictor) -> None:
@@ -200,10 +199,10 @@ def test_a_newer_view_makes_what_is_urgent_stale(desk: Desk, slow: FakePredictor
         desk.worker.accept(encode(job, 10 + job, urgent=True, view=view))
     slow.let(16)
     assert desk.outcomes(5) == {
-        2: "Dropped",
-        3: "Dropped",
-        4: "Dropped",
-        5: "Dropped",
+        2: "Stopped",
+        3: "Stopped",
+        4: "Stopped",
+        5: "Stopped",
         6: "Encoded",
     }
     assert slow.begun == [5, 16]
@@ -213,7 +212,7 @@ def test_newer_prompts_supersede_older_ones(desk: Desk, slow: FakePredictor) -> 
     for job in (2, 3, 4):
         desk.worker.accept(predict(job, 5))
     slow.let(5)
-    assert desk.outcomes(3) == {2: "Dropped", 3: "Dropped", 4: "Answered"}
+    assert desk.outcomes(3) == {2: "Stopped", 3: "Stopped", 4: "Answered"}
     assert slow.predicted == 1
 
 
@@ -229,16 +228,16 @@ def test_prompts_follow_a_slice_that_is_being_embedded(desk: Desk, slow: FakePre
 def test_an_embedded_slice_answers_while_the_encoder_works(desk: Desk, slow: FakePredictor) -> None:
     slow.let(5)
     desk.worker.accept(encode(2, 5, urgent=True, view=1))
-    assert desk.next() == Encoded(job=2)
+    assert desk.next() == Reply(2, Encoded())
     desk.worker.accept(encode(3, 6))
     desk.until_begun(slow, 2)
     desk.worker.accept(predict(4, 5, view=1))
     answer = desk.next()
-    assert isinstance(answer, Answered)
-    assert answer.job == 4
+    assert isinstance(answer.event, Answered)
+    assert answer.number == 4
     assert desk.silent()  # and the encoder was not interrupted
     slow.let(6)
-    assert desk.next() == Encoded(job=3)
+    assert desk.next() == Reply(3, Encoded())
 
 
 def test_cancel_drops_what_runs_and_waits_but_not_what_comes(
@@ -248,8 +247,8 @@ def test_cancel_drops_what_runs_and_waits_but_not_what_comes(
     desk.until_begun(slow, 1)
     desk.worker.accept(encode(3, 6))
     desk.worker.accept(predict(4, 7))
-    desk.worker.accept(Cancel(job=5))
-    assert desk.outcomes(3) == {2: "Dropped", 3: "Dropped", 4: "Dropped"}
+    desk.worker.accept(CancelAll(number=5))
+    assert desk.outcomes(3) == {2: "Stopped", 3: "Stopped", 4: "Stopped"}
     slow.let(8)
     desk.worker.accept(predict(6, 8))
     assert desk.outcomes(1) == {6: "Answered"}
@@ -259,22 +258,22 @@ def test_a_load_can_be_cancelled(desk: Desk) -> None:
     desk.use(FakePredictor())
     slow = FakePredictor("slow", open=False)
     desk.shelf["slow"] = slow
-    desk.worker.accept(Cancel(job=3))
-    desk.worker.accept(Load(job=2, choice=ModelChoice(model="slow")))
-    assert desk.next() == Dropped(job=2)
+    desk.worker.accept(CancelAll(number=3))
+    desk.worker.accept(Load(number=2, choice=ModelChoice(model="slow")))
+    assert desk.next() == Reply(2, Stopped())
     desk.worker.accept(predict(4, 5))  # by the old model: the slow one would wait
-    assert isinstance(desk.next(), Answered)
+    assert isinstance(desk.next().event, Answered)
 
 
 def test_long_encoding_is_told_of(desk: Desk, slow: FakePredictor) -> None:
     begun = time.monotonic()
     desk.worker.accept(encode(2, 5, urgent=True))
-    told = [desk.events.get(timeout=PATIENCE) for _ in range(3)]
+    told = [desk.replies.get(timeout=PATIENCE) for _ in range(3)]
     slow.let(5)
-    assert desk.next() == Encoded(job=2)
-    told += [event for event in desk.progress if event.job == 2]
+    assert desk.next() == Reply(2, Encoded())
+    told += [event for event in desk.progress if event.number == 2]
     assert len(told) <= (time.monotonic() - begun) / 0.1
-    assert told[0] == Progress(job=2, done=0.5, total=1, what="encoding")
+    assert told[0] == Reply(2, Progressed(done=500, total=1000, what="encoding"))
 
 
 # What goes wrong
@@ -283,20 +282,20 @@ def test_long_encoding_is_told_of(desk: Desk, slow: FakePredictor) -> None:
 def test_errors_become_events_and_the_work_goes_on(desk: Desk) -> None:
     desk.use(FakePredictor())
     desk.worker.accept(encode(2, 99, urgent=True))
-    broken = desk.next()
+    broken = desk.next().event
     assert isinstance(broken, Failed)
     assert broken.text == "the model failed with RuntimeError: the encoder broke"
     desk.worker.accept(encode(3, 0))
-    constant = desk.next()
+    constant = desk.next().event
     assert isinstance(constant, Failed)
-    assert (constant.kind, constant.text) == ("InputError", "the slice is constant")
+    assert (constant.error, constant.text) == ("InputError", "the slice is constant")
     desk.worker.accept(predict(4, 5, prompts=(Prompt(Box(50, 50, 60, 60)),)))
-    outside = desk.next()
+    outside = desk.next().event
     assert isinstance(outside, Failed)
-    assert outside.kind == "InputError"
+    assert outside.error == "InputError"
     assert "outside the slice" in outside.text
     desk.worker.accept(predict(5, 5))
-    assert isinstance(desk.next(), Answered)
+    assert isinstance(desk.next().event, Answered)
 
 
 def test_the_window_of_the_volume_reaches_the_model(desk: Desk) -> None:
@@ -315,17 +314,17 @@ def test_the_starter_answers(desk: Desk, starter: Predictor, one_thread: None) -
     desk.use(starter)
     rows, columns = np.mgrid[:96, :80]
     pixels = 100.0 * (((rows - 50) / 20) ** 2 + ((columns - 40) / 14) ** 2 < 1)
-    desk.worker.accept(Encode(job=2, pixels=pixels, view=1, urgent=True))
-    assert desk.next() == Encoded(job=2)
+    desk.worker.accept(Encode(number=2, pixels=pixels, view=1, urgent=True))
+    assert desk.next() == Reply(2, Encoded())
     box = Prompt(Box(25, 29, 55, 71))
-    for job, prompts, multimask in (
+    for number, prompts, multimask in (
         (3, (box,), False),
         (4, (box, Prompt(points=(Point(10, 10),))), True),
         (5, (Prompt(Box(25, 29, 55, 71), mask=MaskRegion.from_array(pixels > 0)),), False),
     ):
         desk.worker.accept(
             Predict(
-                job=job,
+                number=number,
                 pixels=pixels,
                 prompts=prompts,
                 view=1,
@@ -333,7 +332,7 @@ def test_the_starter_answers(desk: Desk, starter: Predictor, one_thread: None) -
                 post=PostProcessing(largest_component=True),
             )
         )
-        answer = desk.next()
+        answer = desk.next().event
         assert isinstance(answer, Answered)
         assert answer.masks.shape == (3 if multimask else 1, 96, 80)
         assert answer.masks.dtype == bool

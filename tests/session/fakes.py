@@ -1,4 +1,4 @@
-"""An engine that does nothing by itself: a test reads its jobs and answers them."""
+"""An engine that does nothing by itself: a test reads its calls and answers them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ import numpy as np
 from napari_samri.geometry import Grid, Orientation, Plane, Volume
 from napari_samri.segment.protocol import (
     Answered,
-    Dropped,
-    Encode,
-    Encoded,
-    Failed,
+    Call,
     Load,
     Loaded,
     ModelInfo,
     Predict,
-    Progress,
+    Reply,
 )
 from napari_samri.session.scheduler import Scheduler
 from napari_samri.session.session import Session
@@ -26,24 +23,22 @@ from napari_samri.session.session import Session
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_samri.segment.protocol import Job
-
     Array = NDArray[Any]
 
 J = TypeVar("J")
 
 
 class FakeEngine:
-    """Records jobs."""
+    """Records calls."""
 
     def __init__(self) -> None:
         self.events: SimpleQueue[Any] = SimpleQueue()
-        self.jobs: list[Job] = []
+        self.calls: list[Call] = []
         self.closed = False
 
-    def submit(self, job: Job) -> None:
+    def submit(self, call: Call) -> None:
         if not self.closed:
-            self.jobs.append(job)
+            self.calls.append(call)
 
     def close(self) -> None:
         if not self.closed:
@@ -51,7 +46,7 @@ class FakeEngine:
             self.events.put(None)
 
     def of(self, kind: type[J]) -> list[J]:
-        return [job for job in self.jobs if isinstance(job, kind)]
+        return [call for call in self.calls if isinstance(call, kind)]
 
 
 def make_info(**fields: Any) -> ModelInfo:
@@ -94,11 +89,14 @@ class Bench:
     def receive(self, event: Any) -> None:
         self.scheduler.receive(event)
 
+    def reply(self, call: Call, event: Any) -> None:
+        self.receive(Reply(call.number, event))
+
     def load(self, **info: Any) -> None:
         from napari_samri.segment.protocol import ModelChoice
 
         self.scheduler.load(ModelChoice(model=info.get("id", "fake")))
-        self.receive(Loaded(job=self.engine.of(Load)[-1].job, info=make_info(**info)))
+        self.reply(self.engine.of(Load)[-1], Loaded(info=make_info(**info)))
 
     def look(self, axis: int = 0, index: int = 0, time: int | None = None) -> Plane:
         plane = Plane(axis, index, time)
@@ -109,28 +107,22 @@ class Bench:
     def asked(self) -> Predict:
         return self.engine.of(Predict)[-1]
 
-    def answer(self, mask: Any = None, *, job: Predict | None = None, **fields: Any) -> None:
+    def answer(self, mask: Any = None, *, call: Predict | None = None, **fields: Any) -> None:
         """Answer the last request for a mask, or an earlier one, with what its prompts enclose."""
-        job = job or self.asked
-        masks = drawn_mask(job) if mask is None else np.asarray(mask, bool)
+        call = call or self.asked
+        masks = drawn_mask(call) if mask is None else np.asarray(mask, bool)
         masks = masks[None] if masks.ndim == 2 else masks
         fields.setdefault("scores", np.full(len(masks), 0.75, np.float32))
-        self.receive(Answered(job=job.job, masks=masks, **fields))
-
-    def finish(self, job: Job, how: type = Encoded, **fields: Any) -> None:
-        self.receive(how(job=job.job, **fields))
+        self.reply(call, Answered(masks=masks, **fields))
 
 
-def drawn_mask(job: Predict) -> Array:
-    """Return what the boxes and masks of a job's prompts cover."""
-    mask = np.zeros(job.pixels.shape, bool)
-    for prompt in job.prompts:
+def drawn_mask(call: Predict) -> Array:
+    """Return what the boxes and masks of a call's prompts cover."""
+    mask = np.zeros(call.pixels.shape, bool)
+    for prompt in call.prompts:
         if prompt.mask is not None:
             mask |= prompt.mask.array
         elif prompt.box is not None:
             box = prompt.box
             mask[int(box.y0) : int(box.y1) + 1, int(box.x0) : int(box.x1) + 1] = True
     return mask
-
-
-__all__ = ["Bench", "Dropped", "Encode", "Failed", "FakeEngine", "Progress", "drawn_mask"]

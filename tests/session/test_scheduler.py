@@ -17,23 +17,23 @@ from hypothesis import strategies as st
 from napari_samri.errors import InputError, ModelError
 from napari_samri.geometry import Plane
 from napari_samri.geometry.intensity import Window, percentile_window
+from napari_samri.jobs.events import Failed, Progressed, Stopped
 from napari_samri.prompts import Box, PromptSet
 from napari_samri.segment.protocol import (
-    Cancel,
-    Died,
-    Dropped,
+    Answered,
+    Call,
+    CancelAll,
     Encode,
     Encoded,
-    Failed,
     Load,
     Loaded,
     ModelChoice,
     Predict,
-    Progress,
+    Reply,
 )
-from napari_samri.session.engine import ProcessEngine
+from napari_samri.session.engine import Died, ProcessEngine
 from napari_samri.session.proposal import Preview, Request
-from napari_samri.session.scheduler import Activity, Scheduler, slices_ahead
+from napari_samri.session.scheduler import Scheduler, slices_ahead
 from tests.session.fakes import FakeEngine, make_info, make_volume
 
 if TYPE_CHECKING:
@@ -89,45 +89,46 @@ class Desk:
         self.scheduler = Scheduler(self.engine, self.volume, ahead)
         self.answers: list[Preview] = []
         self.errors: list[Exception] = []
-        self.activities: list[Activity | None] = []
+        self.activities: list[Progressed | None] = []
         self.scheduler.answered.connect(self.answers.append)
         self.scheduler.failed.connect(self.errors.append)
         self.scheduler.activity.connect(self.activities.append)
         self.scheduler.load(ModelChoice(model="fake"))
-        self.receive(Loaded(job=1, info=make_info(**info)))
+        self.reply(1, Loaded(info=make_info(**info)))
 
     def receive(self, event: Any) -> None:
         self.scheduler.receive(event)
+
+    def reply(self, call: Call | int, event: Any) -> None:
+        self.receive(Reply(call if isinstance(call, int) else call.number, event))
 
     def ask(self, index: int = 0, prompts: PromptSet = BOX) -> Predict:
         self.scheduler.ask(Request(plane=Plane(0, index), slice_shape=(6, 7), prompts=prompts))
         return self.engine.of(Predict)[-1]
 
-    def answer(self, job: Predict) -> None:
-        from napari_samri.segment.protocol import Answered
-
-        mask = np.ones((1, *job.pixels.shape), bool)
-        self.receive(Answered(job=job.job, masks=mask, scores=np.ones(1, np.float32)))
+    def answer(self, call: Predict) -> None:
+        mask = np.ones((1, *call.pixels.shape), bool)
+        self.reply(call, Answered(masks=mask, scores=np.ones(1, np.float32)))
 
     @property
     def ahead(self) -> list[int]:
         """Indices of the slices that were embedded ahead."""
-        return [self.index(job) for job in self.engine.of(Encode) if not job.urgent]
+        return [self.index(call) for call in self.engine.of(Encode) if not call.urgent]
 
-    def index(self, job: Encode | Predict) -> int:
+    def index(self, call: Encode | Predict) -> int:
         return next(
-            n for n, pixels in enumerate(self.volume.array) if np.array_equal(pixels, job.pixels)
+            n for n, pixels in enumerate(self.volume.array) if np.array_equal(pixels, call.pixels)
         )
 
-    def finish_last(self, how: type = Encoded, **fields: Any) -> None:
-        self.receive(how(job=self.engine.of(Encode)[-1].job, **fields))
+    def finish_last(self, event: Any = Encoded()) -> None:  # noqa: B008  # it is frozen
+        self.reply(self.engine.of(Encode)[-1], event)
 
 
 def test_a_slice_then_its_neighbours_one_by_one() -> None:
     desk = Desk()
     desk.scheduler.look_at(Plane(0, 2))
     first = desk.engine.of(Encode)
-    assert [(desk.index(job), job.urgent) for job in first] == [(2, True)]
+    assert [(desk.index(call), call.urgent) for call in first] == [(2, True)]
     for expected in ([3], [3, 4], [3, 4, 5], [3, 4, 5]):
         desk.finish_last()
         assert desk.ahead == expected
@@ -141,7 +142,7 @@ def test_never_more_than_one_slice_ahead_under_way() -> None:
     desk.scheduler.look_at(Plane(0, 2))
     desk.finish_last()
     desk.answer(desk.ask(2))
-    desk.receive(Progress(job=99, done=0, total=1, what="encoding"))
+    desk.reply(99, Progressed(done=0, total=1, what="encoding"))
     assert desk.ahead == [3]
 
 
@@ -149,10 +150,10 @@ def test_embedding_ahead_goes_on_after_a_prompt() -> None:
     desk = Desk()
     desk.scheduler.look_at(Plane(0, 2))
     desk.finish_last()
-    job = desk.ask(2)
-    desk.finish_last(Dropped)
+    call = desk.ask(2)
+    desk.finish_last(Stopped())
     assert desk.ahead == [3]  # not while a prompt waits
-    desk.answer(job)
+    desk.answer(call)
     assert desk.ahead == [3, 3]
     desk.finish_last()
     assert desk.ahead == [3, 3, 4]
@@ -162,11 +163,11 @@ def test_embedding_ahead_goes_on_after_a_prompt_that_was_taken_back() -> None:
     desk = Desk()
     desk.scheduler.look_at(Plane(0, 2))
     desk.finish_last()
-    job = desk.ask(2)
-    desk.finish_last(Dropped)
-    desk.receive(Progress(job=job.job, done=0.5, total=1, what="encoding"))
+    call = desk.ask(2)
+    desk.finish_last(Stopped())
+    desk.reply(call, Progressed(done=1, total=2, what="encoding"))
     desk.scheduler.forget()
-    desk.answer(job)
+    desk.answer(call)
     assert desk.answers == []
     assert desk.activities[-1] is None  # no progress bar that never ends
     assert desk.ahead == [3, 3]
@@ -178,7 +179,7 @@ def test_what_was_to_come_before_another_view_is_let_go() -> None:
     desk.finish_last()
     interrupted = desk.engine.of(Encode)[-1]
     desk.scheduler.look_at(Plane(0, 5))
-    desk.receive(Dropped(job=interrupted.job))
+    desk.reply(interrupted, Stopped())
     desk.finish_last()
     assert desk.ahead == [2, 6]
 
@@ -186,15 +187,15 @@ def test_what_was_to_come_before_another_view_is_let_go() -> None:
 def test_a_slice_that_cannot_be_embedded_is_no_news_while_only_looking() -> None:
     desk = Desk()
     desk.scheduler.look_at(Plane(0, 2))
-    desk.finish_last(Failed, kind="InputError", text="constant")
-    desk.finish_last(Failed, kind="InputError", text="constant")
+    desk.finish_last(Failed(error="InputError", text="constant"))
+    desk.finish_last(Failed(error="InputError", text="constant"))
     assert desk.errors == []
     assert desk.ahead == [3, 4]
 
 
 def test_a_prompt_that_fails_is_told() -> None:
     desk = Desk()
-    desk.receive(Failed(job=desk.ask().job, kind="InputError", text="the slice is constant"))
+    desk.reply(desk.ask(), Failed(error="InputError", text="the slice is constant"))
     assert [type(error) for error in desk.errors] == [InputError]
     assert not desk.scheduler.busy
 
@@ -205,7 +206,7 @@ def test_late_answers_are_dropped() -> None:
     second = desk.ask(prompts=PromptSet(boxes=(Box(0, 0, 2, 2),)))
     desk.answer(first)
     assert desk.answers == []
-    desk.receive(Dropped(job=first.job))
+    desk.reply(first, Stopped())
     desk.answer(second)
     assert [answer.request.prompts.boxes for answer in desk.answers] == [(Box(0, 0, 2, 2),)]
     desk.answer(second)
@@ -224,10 +225,10 @@ def test_the_same_request_is_not_begun_anew() -> None:
 def test_another_view_makes_what_was_asked_stale() -> None:
     desk = Desk()
     desk.scheduler.look_at(Plane(0, 0))
-    job = desk.ask()
+    call = desk.ask()
     desk.scheduler.look_at(Plane(0, 1))
     assert not desk.scheduler.busy
-    assert desk.engine.of(Encode)[-1].view > job.view
+    assert desk.engine.of(Encode)[-1].view > call.view
 
 
 def test_prompts_that_say_nothing_are_refused() -> None:
@@ -238,11 +239,9 @@ def test_prompts_that_say_nothing_are_refused() -> None:
 
 
 def test_the_best_candidate_is_chosen() -> None:
-    from napari_samri.segment.protocol import Answered
-
     desk = Desk()
     scores = np.array([0.2, 0.9, 0.4], np.float32)
-    desk.receive(Answered(job=desk.ask().job, masks=np.ones((3, 6, 7), bool), scores=scores))
+    desk.reply(desk.ask(), Answered(masks=np.ones((3, 6, 7), bool), scores=scores))
     assert desk.answers[0].chosen == 1
     assert desk.answers[0].mask.shape == (6, 7)
 
@@ -255,9 +254,9 @@ def test_another_model_answers_anew() -> None:
     desk.scheduler.look_at(Plane(0, 2))
     first = desk.ask(2)
     desk.scheduler.load(ModelChoice(model="other"))
-    assert desk.activities[-1] == Activity("Loading other")
-    job = desk.engine.of(Load)[-1]
-    desk.receive(Loaded(job=job.job, info=make_info(id="other")))
+    assert desk.activities[-1] == Progressed(what="Loading other")
+    call = desk.engine.of(Load)[-1]
+    desk.reply(call, Loaded(info=make_info(id="other")))
     assert desk.scheduler.choice.model == "other"
     assert desk.activities[-1] is None
     again = desk.engine.of(Predict)[-1]
@@ -270,8 +269,8 @@ def test_another_model_answers_anew() -> None:
 def test_a_model_that_does_not_load_changes_nothing() -> None:
     desk = Desk()
     desk.scheduler.load(ModelChoice(model="other"))
-    job = desk.engine.of(Load)[-1]
-    desk.receive(Failed(job=job.job, kind="ModelError", text="no"))
+    call = desk.engine.of(Load)[-1]
+    desk.reply(call, Failed(error="ModelError", text="no"))
     assert isinstance(desk.errors[0], ModelError)
     assert desk.scheduler.choice.model == "fake"
     assert not desk.scheduler.busy
@@ -283,10 +282,10 @@ def test_of_two_models_the_first_may_be_the_one_that_runs() -> None:
     for name in ("a", "b"):
         desk.scheduler.load(ModelChoice(model=name))
     first, second = desk.engine.of(Load)[-2:]
-    desk.receive(Loaded(job=first.job, info=make_info(id="a")))
+    desk.reply(first, Loaded(info=make_info(id="a")))
     assert desk.scheduler.busy
-    assert desk.activities[-1] == Activity("Loading b")
-    desk.receive(Failed(job=second.job, kind="ModelError", text="no"))
+    assert desk.activities[-1] == Progressed(what="Loading b")
+    desk.reply(second, Failed(error="ModelError", text="no"))
     assert (desk.scheduler.choice.model, desk.scheduler.info.id) == ("a", "a")  # type: ignore[union-attr]
     assert not desk.scheduler.busy
 
@@ -296,35 +295,35 @@ def test_loading_stays_shown_while_slices_come() -> None:
     desk.scheduler.look_at(Plane(0, 2))
     desk.scheduler.load(ModelChoice(model="other"))
     desk.finish_last()
-    assert desk.activities[-1] == Activity("Loading other")
+    assert desk.activities[-1] == Progressed(what="Loading other")
 
 
 def test_cancel_stops_everything() -> None:
     desk = Desk()
     desk.scheduler.look_at(Plane(0, 2))
     desk.finish_last()
-    job = desk.ask(2)
+    call = desk.ask(2)
     desk.scheduler.load(ModelChoice(model="other"))
     desk.scheduler.cancel()
-    cancel = desk.engine.jobs[-1]
-    assert isinstance(cancel, Cancel)
-    assert cancel.job > max(j.job for j in desk.engine.jobs[:-1])
+    cancel = desk.engine.calls[-1]
+    assert isinstance(cancel, CancelAll)
+    assert cancel.number > max(call.number for call in desk.engine.calls[:-1])
     assert not desk.scheduler.busy
     assert desk.activities[-1] is None
-    for event in (*desk.engine.of(Encode), job):
-        desk.receive(Dropped(job=event.job))
-    desk.answer(job)  # it was too late to stop it
+    for event in (*desk.engine.of(Encode), call):
+        desk.reply(event, Stopped())
+    desk.answer(call)  # it was too late to stop it
     assert desk.answers == []
     assert desk.errors == []
     assert desk.ahead == [3]
-    assert desk.ask(2) is not job  # and the same can be asked anew
+    assert desk.ask(2) is not call  # and the same can be asked anew
 
 
 def test_a_load_cancelled_too_late_is_the_one_that_runs() -> None:
     desk = Desk()
     desk.scheduler.load(ModelChoice(model="other"))
     desk.scheduler.cancel()
-    desk.receive(Loaded(job=desk.engine.of(Load)[-1].job, info=make_info(id="other")))
+    desk.reply(desk.engine.of(Load)[-1], Loaded(info=make_info(id="other")))
     assert desk.scheduler.choice.model == "other"
 
 
@@ -349,7 +348,7 @@ def test_models_that_need_the_volumes_window_wait_for_it() -> None:
     assert desk.scheduler.busy
     _until(desk, lambda: bool(desk.engine.of(Predict)))
     expected = percentile_window(desk.volume.array)
-    assert [job.window for job in desk.engine.of(Encode)] == [expected]
+    assert [call.window for call in desk.engine.of(Encode)] == [expected]
     assert desk.engine.of(Predict)[0].window == expected
     desk.answer(desk.engine.of(Predict)[0])
     assert len(desk.answers) == 1
@@ -376,12 +375,12 @@ def test_a_death_is_told_and_the_next_request_goes_out() -> None:
     desk = Desk()
     desk.scheduler.look_at(Plane(0, 2))
     desk.ask(2)
-    desk.receive(Died(job=0, code=-9, text="Killed"))
+    desk.receive(Died(code=-9, text="Killed"))
     assert isinstance(desk.errors[0], ModelError)
     assert "-9 (Killed)" in str(desk.errors[0])
     assert not desk.scheduler.busy
     assert desk.activities[-1] is None
-    assert desk.ask(2) is desk.engine.jobs[-1]
+    assert desk.ask(2) is desk.engine.calls[-1]
 
 
 class Real:

@@ -10,9 +10,10 @@ import pytest
 
 from napari_samri.errors import GeometryError, InputError
 from napari_samri.geometry import Plane
+from napari_samri.jobs.events import Failed
 from napari_samri.prompts import Box, Line, Outline, Point, PromptSet, Stroke
 from napari_samri.segment.postprocess import PostProcessing
-from napari_samri.segment.protocol import Encode, Failed, ModelChoice, Predict
+from napari_samri.segment.protocol import Encode, ModelChoice, Predict
 from napari_samri.session.session import Session
 from tests.session.fakes import Bench, make_volume
 
@@ -108,7 +109,7 @@ def test_late_answers_are_dropped(bench: Bench) -> None:
     bench.session.set_prompts(BOX)
     first = bench.asked
     bench.session.set_prompts(box(0, 0, 2, 2))
-    bench.answer(job=first)
+    bench.answer(call=first)
     assert bench.session.preview is None
     bench.answer()
     assert bench.session.preview is not None
@@ -123,7 +124,7 @@ def test_answers_for_a_slice_that_was_left_are_dropped(bench: Bench) -> None:
     bench.session.set_prompts(BOX)
     job = bench.asked
     bench.look(0, 2)
-    bench.answer(job=job)
+    bench.answer(call=job)
     assert bench.session.preview is None
     bench.look(0, 1)
     assert bench.asked is not job
@@ -295,7 +296,7 @@ def test_a_commit_whose_mask_fails_is_told(bench: Bench) -> None:
     bench.look()
     bench.session.set_prompts(BOX)
     bench.session.commit()
-    bench.receive(Failed(job=bench.asked.job, kind="ModelError", text="out of memory"))
+    bench.reply(bench.asked, Failed(error="ModelError", text="out of memory"))
     assert "out of memory" in str(bench.errors[0])
     bench.session.run()
     bench.answer()
@@ -392,7 +393,7 @@ def test_reopened_and_committed_without_a_correction_is_what_it_was(
     session.run()
     bench.answer(ring())
     session.commit()
-    before, jobs = session.labels.copy(), len(bench.engine.jobs)
+    before, calls = session.labels.copy(), len(bench.engine.calls)
     records = session.document.commits
     session.set_candidates(True)
     session.reopen(plane, 0, 0)
@@ -400,7 +401,7 @@ def test_reopened_and_committed_without_a_correction_is_what_it_was(
     session.run()
     session.commit()
     np.testing.assert_array_equal(session.labels, before)
-    assert len(bench.engine.jobs) == jobs, "no model is asked"
+    assert len(bench.engine.calls) == calls, "no model is asked"
     assert session.document.commits == records, "no model made a mask"
     assert session.document.reopened == {}
 
@@ -820,7 +821,7 @@ def test_two_sessions_do_not_disturb_each_other() -> None:
     one.session.commit()
     assert not other.session.labels.any()
     assert isinstance(other.session, Session)
-    assert other.engine.jobs == []
+    assert other.engine.calls == []
 
 
 def test_a_label_chosen_between_steps_stays_through_undo_and_redo(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QWidget
 
 if TYPE_CHECKING:
-    from napari_samri.session import Activity
+    from napari_samri.jobs import Progressed
 
 _STEPS = 1000
 # Between one slice and the next nothing goes on for a moment, which is not worth showing.
@@ -72,7 +72,7 @@ class StatusPanel(QWidget):
         layout.addWidget(self.message, 4, 0, 1, 3)
         layout.addWidget(self.resample, 5, 0, 1, 2)
 
-    def show_activity(self, activity: Activity | None) -> None:
+    def show_activity(self, activity: Progressed | None) -> None:
         """Show what goes on, or, after a moment, that nothing does."""
         if activity is None:
             self._resting.start()
@@ -90,9 +90,9 @@ class StatusPanel(QWidget):
         """Offer to resample labels, as long as the message that refuses them is shown."""
         self.resample.show()
 
-    def _show(self, activity: Activity | None) -> None:
+    def _show(self, activity: Progressed | None) -> None:
         self.cancel.setEnabled(activity is not None)
-        self.text.setText(activity.text if activity is not None else "")
+        self.text.setText(activity.what if activity is not None else "")
         known = activity is not None and activity.total > 0
         # A bar without a maximum moves by itself.
         self.bar.setMaximum(0 if activity is not None and not known else _STEPS)

@@ -5,6 +5,7 @@ from .salvage import Sorted, Unreadable, read_each
 from .tensor_file import DIGEST, matches_digest, with_digest
 from .typed import Axes, Form, Tagged, from_plain, reader_of, to_plain
 from .values import (
+    LONGEST_TEXT,
     Reader,
     any_object,
     anything,
@@ -21,6 +22,7 @@ from .values import (
 __all__ = [
     "DIGEST",
     "LIMIT_BYTES",
+    "LONGEST_TEXT",
     "Axes",
     "Flaw",
     "Form",

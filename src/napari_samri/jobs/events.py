@@ -1,112 +1,39 @@
 """What long work tells of itself, and how it is asked to stop.
 
 Long work is a generator of these events. The command line prints them, a job that outlives the
-window writes them to a file as JSON lines, and a thread worker relays them to a widget.
+window writes them to a file as JSON lines, the model's process sends them, and widgets show them.
 """
-
-from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 from napari_samri.codec import (
-    Reader,
-    any_object,
+    LONGEST_TEXT,
+    Form,
+    Tagged,
     integer,
     map_of,
     number,
-    one_of,
     optional,
     parse_json,
-    record,
     text,
 )
-from napari_samri.errors import InputError, StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from napari_samri.errors import (
+    DownloadError,
+    InputError,
+    ModelError,
+    SamriError,
+    StoreError,
+)
 
 # Tells whether the work shall stop; called often, so it must be quick.
 Cancel = Callable[[], bool]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Started:
-    """Work has begun: `done` of `total` was there already."""
-
-    what: str
-    total: int
-    done: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progressed:
-    """`done` of `total` are done, and about `seconds_left` are to go, if that can be told."""
-
-    done: int
-    total: int
-    seconds_left: float | None = None
-    what: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A point on each of some curves: their names and values at `at`, such as an epoch."""
-
-    at: float
-    values: Mapping[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Noted:
-    """Something worth knowing."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Part of the input could not be used; the work goes on."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """All is done; the last event."""
-
-    text: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stopped:
-    """The work has stopped because it was asked to; the last event."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failed:
-    """The work could not go on; the last event."""
-
-    text: str
-
-
 _LONGEST_LINE = 16 << 20
-
-Event = Started | Progressed | Measured | Noted | Problem | Finished | Stopped | Failed
-_KINDS: dict[str, type[Event]] = {
-    kind.__name__.lower(): kind
-    for kind in (Started, Progressed, Measured, Noted, Problem, Finished, Stopped, Failed)
-}
-
-
-_COUNT = integer(0)
-_TEXT: Reader[dict[str, Any]] = record(dict, {"text": text()})
+_ERRORS = {kind.__name__: kind for kind in (InputError, ModelError, DownloadError, StoreError)}
 
 
 def _finite_or_none(value: object) -> float | None:
@@ -120,20 +47,109 @@ def _measurements(value: object) -> dict[str, float]:
     return {name: number for name, number in found.items() if number is not None}
 
 
-_ENTRIES: dict[str, Reader[dict[str, Any]]] = {
-    "started": record(dict, {"what": text(), "total": _COUNT}, {"done": _COUNT}),
-    "progressed": record(
-        dict,
-        {"done": _COUNT, "total": _COUNT},
-        {"seconds_left": _finite_or_none, "what": text()},
-    ),
-    "measured": record(dict, {"at": number(), "values": _measurements}),
-    "noted": _TEXT,
-    "problem": _TEXT,
-    "finished": record(dict, {"text": text()}, {"details": any_object}),
-    "stopped": _TEXT,
-    "failed": _TEXT,
-}
+def _written(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _tellable(words: str) -> str:
+    """Return a text as it can be read again: what failed is told of, whatever its words are."""
+    return words.encode("utf-8", "backslashreplace").decode()[:LONGEST_TEXT]
+
+
+def _written_each(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _written(value) for name, value in values.items()}
+
+
+Count = Annotated[int, integer(0)]
+Text = Annotated[str, Form(text(), _tellable)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """Work has begun: `done` of `total` was there already."""
+
+    what: Text
+    total: Count
+    done: Count = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progressed:
+    """`done` of `total` are done, and about `seconds_left` are to go, if that can be told.
+
+    A `total` of 0 is one that nobody knows.
+    """
+
+    done: Count = 0
+    total: Count = 0
+    seconds_left: Annotated[float | None, Form(_finite_or_none, _written)] = None
+    what: Text = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A point on each of some curves: their names and values at `at`, such as an epoch."""
+
+    at: float
+    values: Annotated[Mapping[str, float], Form(_measurements, _written_each)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noted:
+    """Something worth knowing."""
+
+    text: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """Part of the input could not be used; the work goes on."""
+
+    text: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """All is done; the last event."""
+
+    text: Text
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped:
+    """The work has stopped because it was asked to; the last event."""
+
+    text: Text = "Stopped."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The work could not go on; the last event.
+
+    Parameters
+    ----------
+    text : str
+        For the user.
+    error : str
+        Name of the error's class, if that is known.
+    """
+
+    text: Text
+    error: Text = ""
+
+    def as_error(self) -> SamriError:
+        """Return what happened as an error, of its class if it was raised on purpose."""
+        return _ERRORS.get(self.error, SamriError)(self.text)
+
+
+Event = Started | Progressed | Measured | Noted | Problem | Finished | Stopped | Failed
+# A later version may tell more of an event; this one passes it over.
+_EVENTS: Tagged[Event] = Tagged.of(
+    *(Started, Progressed, Measured, Noted, Problem, Finished, Stopped, Failed),
+    tag="event",
+    unknown="drop",
+)
 
 
 def is_last(event: Event) -> bool:
@@ -143,8 +159,7 @@ def is_last(event: Event) -> bool:
 
 def event_to_line(event: Event) -> str:
     """Return an event as a line of JSON, with its line feed."""
-    content = {"event": type(event).__name__.lower(), **asdict(event)}
-    return json.dumps(content, separators=(",", ":")) + "\n"
+    return json.dumps(_EVENTS.to_plain(event), separators=(",", ":")) + "\n"
 
 
 def line_to_event(line: str) -> Event:
@@ -156,15 +171,9 @@ def line_to_event(line: str) -> Event:
         If the line is torn, damaged or of another version.
     """
     try:
-        return parse_json(line, _event, "not a line of a job's events", _LONGEST_LINE)
+        return parse_json(line, _EVENTS.from_plain, "not a line of a job's events", _LONGEST_LINE)
     except InputError as error:
         raise StoreError(str(error)) from error
-
-
-def _event(value: object) -> Event:
-    named: dict[str, str] = record(dict, {"event": one_of(*_KINDS)})(value)
-    kind = named["event"]
-    return _KINDS[kind](**_ENTRIES[kind](value))
 
 
 def never() -> bool:

@@ -3,21 +3,15 @@
 The centre of the first pixel is (0, 0). Boxes name the first and the last pixel of an object.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_samri.errors import InputError
 from napari_samri.geometry import flag, number
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from napari_samri.prompts.region import MaskRegion
+from napari_samri.prompts.region import MaskRegion
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,27 @@ class MaskRegion:
 
     Parameters
     ----------
-    packed : bytes
+    bits : bytes
         The pixels, row by row, as bits; the last byte is filled up with zeros.
     shape : tuple of int
         (H, W) of the slice.
+
+    Raises
+    ------
+    InputError
+        If there are not as many bits as the shape has pixels.
     """
 
-    packed: bytes = field(repr=False)
+    bits: bytes = field(repr=False)
     shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        height, width = self.shape
+        spare = 8 * len(self.bits) - height * width
+        fits = 0 <= spare < 8 and height >= 0 <= width
+        if not fits or (spare and self.bits[-1] & ((1 << spare) - 1)):
+            message = f"{len(self.bits)} bytes are no mask of {height} x {width} pixels."
+            raise InputError(message)
 
     @classmethod
     def from_array(cls, mask: ArrayLike) -> Self:
@@ -47,13 +60,13 @@ class MaskRegion:
     def array(self) -> NDArray[np.bool_]:
         """The mask as bool (H, W): a new array."""
         height, width = self.shape
-        bits = np.unpackbits(np.frombuffer(self.packed, np.uint8), count=height * width)
+        bits = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=height * width)
         return bits.reshape(self.shape).astype(bool)
 
     @property
     def is_empty(self) -> bool:
         """Whether no pixel is inside."""
-        return self.packed.count(0) == len(self.packed)
+        return self.bits.count(0) == len(self.bits)
 
     def check(self, slice_shape: tuple[int, int]) -> None:
         """Raise InputError unless the mask has pixels and the shape of a slice (H, W)."""

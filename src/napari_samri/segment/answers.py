@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
+from napari_samri.segment.protocol import Answered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,22 +69,6 @@ def _extent(masks: NDArray[np.bool_], across: tuple[int, int]) -> slice:
     return slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0)
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """The joined masks of several objects on one slice, as one or three candidates.
-
-    Parameters
-    ----------
-    masks : bool array (M, H, W)
-        M is 1, or 3 if candidates were asked for.
-    scores : float array (M,)
-        Mean of the objects' predicted IoU.
-    """
-
-    masks: NDArray[np.bool_]
-    scores: NDArray[np.float32]
-
-
 class Answerer:
     """Answers prompts with a predictor; an object asked for again is not computed again.
 
@@ -103,8 +88,10 @@ class Answerer:
         *,
         multimask: bool = False,
         post: PostProcessing = NO_POST_PROCESSING,
-    ) -> Answer:
-        """Return the union of the objects' masks, each tidied by itself.
+    ) -> Answered:
+        """Return the union of the objects' masks, each tidied by itself, as M candidates.
+
+        M is 1, or 3 with `multimask`; the scores are the mean of the objects' predicted IoU.
 
         Raises
         ------
@@ -119,7 +106,7 @@ class Answerer:
             for union, mask in zip(masks, found.masks, strict=True):
                 # What lies around an object changes neither its parts nor its holes.
                 union[found.where] |= post(mask) if mask.size else mask
-        return Answer(masks, np.mean(scores, axis=0))
+        return Answered(masks=masks, scores=np.mean(scores, axis=0))
 
     def _find(self, embedding: Embedding, prompt: Prompt, multimask: bool) -> _Found:
         key = (embedding.key, prompt, multimask)

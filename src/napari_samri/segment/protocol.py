@@ -1,27 +1,21 @@
-"""What a window's process and its model's process say to each other; no torch.
+"""What a session and its model's process say to each other; no torch.
 
-Jobs go to the model, events come back; each is a frozen dataclass with a JSON form. An event
-carries the number of the job that it is about.
+A session makes calls, numbered upwards; replies come back, any number to a call, each an event.
 """
 
-from __future__ import annotations
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+import numpy as np
+from numpy.typing import NDArray
 
-from napari_samri.errors import DownloadError, InputError, ModelError, SamriError, StoreError
+from napari_samri.codec import Axes, Tagged
 from napari_samri.geometry import Window
-from napari_samri.jobs import Message
-from napari_samri.prompts import Box, MaskRegion, Point, Prompt
+from napari_samri.jobs import Failed, Progressed, Stopped
+from napari_samri.prompts import Prompt
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Array = NDArray[Any]
-
-ERRORS = {kind.__name__: kind for kind in (InputError, ModelError, DownloadError, StoreError)}
+Pixels = Annotated[NDArray[Any], Axes(2)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +73,7 @@ class ModelInfo:
 class Load:
     """Load a model in place of the one that runs; if that fails, the old one stays."""
 
-    job: int
+    number: int
     choice: ModelChoice
 
 
@@ -87,11 +81,11 @@ class Load:
 class Encode:
     """Embed a slice (H, W). What is urgent interrupts what is not.
 
-    `view` counts the slices that were looked at: urgent jobs of an earlier one are stale.
+    `view` counts the slices that were looked at: urgent calls of an earlier one are stale.
     """
 
-    job: int
-    pixels: Array
+    number: int
+    pixels: Pixels
     view: int = 0
     window: Window | None = None
     urgent: bool = False
@@ -99,10 +93,10 @@ class Encode:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predict:
-    """Answer prompts on a slice (H, W). A later job of this kind makes this one stale."""
+    """Answer prompts on a slice (H, W). A later call of this kind makes this one stale."""
 
-    job: int
-    pixels: Array
+    number: int
+    pixels: Pixels
     prompts: tuple[Prompt, ...]
     view: int = 0
     window: Window | None = None
@@ -111,169 +105,45 @@ class Predict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cancel:
-    """Drop all jobs that wait, and stop the one that runs."""
+class CancelAll:
+    """Drop all calls that wait, and stop the one that runs."""
 
-    job: int
+    number: int
 
 
-Job = Load | Encode | Predict | Cancel
+Call = Load | Encode | Predict | CancelAll
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
     """The model runs."""
 
-    job: int
     info: ModelInfo
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a job is; `total` is 0 if nobody knows."""
-
-    job: int
-    done: float
-    total: float
-    what: str
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Encoded:
     """The slice's embedding is there."""
-
-    job: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answered:
-    """Masks (M, H, W) bool and scores (M,) of a `Predict` job."""
+    """Masks (M, H, W) bool and scores (M,) of a `Predict`."""
 
-    job: int
-    masks: NDArray[np.bool_]
-    scores: NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dropped:
-    """The job was cancelled, or a later one took its place."""
-
-    job: int
+    masks: Annotated[NDArray[np.bool_], Axes(3)]
+    scores: Annotated[NDArray[np.float32], Axes(1)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Failed:
-    """The job could not be done.
+@dataclass(frozen=True)
+class Reply:
+    """What happened to the call with a number.
 
-    Parameters
-    ----------
-    kind : str
-        Name of the error's class; of one raised on purpose, a key of `ERRORS`.
-    text : str
-        For the user.
+    `Stopped` means that it was cancelled, or that a later one took its place.
     """
 
-    job: int
-    kind: str
-    text: str
-
-    def error(self) -> SamriError:
-        """Return what happened as an error."""
-        return ERRORS.get(self.kind, SamriError)(self.text)
+    number: int
+    event: Loaded | Encoded | Answered | Progressed | Stopped | Failed
 
 
-@dataclass(frozen=True, kw_only=True)
-class Died:
-    """The model's process ended unasked; all its jobs are lost."""
-
-    job: int
-    code: int
-    text: str
-
-
-Event = Loaded | Progress | Encoded | Answered | Dropped | Failed | Died
-
-_JOBS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Load, Encode, Predict, Cancel)}
-_EVENTS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Loaded, Progress, Encoded, Answered, Dropped, Failed)
-}
-_NESTED: dict[str, type[Any]] = {
-    "choice": ModelChoice,
-    "window": Window,
-    "post": PostProcessing,
-    "info": ModelInfo,
-}
-_ARRAYS = ("pixels", "masks", "scores")
-_TAG = "is"  # which of the classes above a message is; no field's name
-
-
-def job_to_message(job: Job) -> Message:
-    """Return a job as a message."""
-    if not isinstance(job, Predict):
-        return _to_message(job)
-    masks = {
-        f"mask{number}": prompt.mask.array
-        for number, prompt in enumerate(job.prompts)
-        if prompt.mask is not None
-    }
-    plain = _to_message(replace(job, prompts=()))
-    head = {**plain.head, "prompts": [_prompt_to_json(prompt) for prompt in job.prompts]}
-    return Message(head, {**plain.arrays, **masks})
-
-
-def message_to_job(message: Message) -> Job:
-    """Return the job that a message holds."""
-    fields = dict(message.head)
-    if "prompts" in fields:
-        fields["prompts"] = tuple(
-            _prompt_from_json(entry, message.arrays.get(f"mask{number}"))
-            for number, entry in enumerate(fields["prompts"])
-        )
-    job: Job = _from_fields(_JOBS, fields, message)
-    return job
-
-
-def event_to_message(event: Event) -> Message:
-    """Return an event as a message."""
-    return _to_message(event)
-
-
-def message_to_event(message: Message) -> Event:
-    """Return the event that a message holds."""
-    event: Event = _from_fields(_EVENTS, dict(message.head), message)
-    return event
-
-
-def _to_message(item: Job | Event) -> Message:
-    fields = {name: getattr(item, name) for name in item.__dataclass_fields__}
-    arrays = {name: fields.pop(name) for name in _ARRAYS if name in fields}
-    head = {
-        name: asdict(value) if name in _NESTED and value is not None else value
-        for name, value in fields.items()
-    }
-    return Message({_TAG: type(item).__name__, **head}, arrays)
-
-
-def _from_fields(kinds: dict[str, type[Any]], fields: dict[str, Any], message: Message) -> Any:
-    kind = kinds[fields.pop(_TAG)]
-    for name, nested in _NESTED.items():
-        if fields.get(name) is not None:
-            fields[name] = nested(**fields[name])
-    arrays = {name: array for name, array in message.arrays.items() if name in _ARRAYS}
-    return kind(**fields, **arrays)
-
-
-def _prompt_to_json(prompt: Prompt) -> dict[str, Any]:
-    box = prompt.box
-    return {
-        "box": None if box is None else [box.x0, box.y0, box.x1, box.y1],
-        "points": [[point.x, point.y, point.positive] for point in prompt.points],
-    }
-
-
-def _prompt_from_json(entry: dict[str, Any], mask: Array | None) -> Prompt:
-    return Prompt(
-        box=Box(*entry["box"]) if entry["box"] else None,
-        points=tuple(Point(x, y, bool(positive)) for x, y, positive in entry["points"]),
-        mask=None if mask is None else MaskRegion.from_array(mask),
-    )
+CALLS: Tagged[Call] = Tagged.of(Load, Encode, Predict, CancelAll)
+REPLIES: Tagged[Reply] = Tagged.of(Reply)

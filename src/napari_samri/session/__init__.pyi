@@ -4,12 +4,11 @@ from .journal import Journal, discard_journal, find_recoverable, image_identity
 from .labels import Edit, Label, LabelTable, checked_labels, differing_voxels
 from .proposal import Preview
 from .saving import SaveJob, prepare_save, read_saved
-from .scheduler import Activity, Scheduler
+from .scheduler import Scheduler
 from .session import Session
 from .settings import Settings, read_settings, updated, write_settings
 
 __all__ = [
-    "Activity",
     "Document",
     "Edit",
     "Engine",

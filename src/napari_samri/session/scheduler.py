@@ -1,4 +1,4 @@
-"""Slices and requests turned into jobs for an engine, and its events into previews.
+"""Slices and requests turned into calls for an engine, and its replies into previews.
 
 An answer to a request that is no longer the one wanted is dropped. The slice in view is embedded
 first, then its neighbours one by one, so that a request never waits behind more than one slice,
@@ -17,23 +17,21 @@ from psygnal import Signal
 
 from napari_samri.errors import ModelError
 from napari_samri.geometry import percentile_window
+from napari_samri.jobs import Failed, Progressed, Stopped
 from napari_samri.segment import (
     DEFAULT_MODEL,
     Answered,
-    Cancel,
-    Died,
-    Dropped,
+    CancelAll,
     Encode,
     Encoded,
-    Event,
-    Failed,
     Load,
     Loaded,
     ModelChoice,
     ModelInfo,
     Predict,
-    Progress,
+    Reply,
 )
+from napari_samri.session.engine import Died
 from napari_samri.session.proposal import Preview, Request
 
 if TYPE_CHECKING:
@@ -42,15 +40,6 @@ if TYPE_CHECKING:
 
 # Of four slices ahead in the direction of scrolling, one behind.
 _BEHIND_EVERY = 4
-
-
-@dataclass(frozen=True)
-class Activity:
-    """What goes on, for a progress bar; `total` is 0 if nobody knows how much there is."""
-
-    text: str
-    done: float = 0
-    total: float = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +56,7 @@ class Scheduler:
     Parameters
     ----------
     engine : Engine
-        Its events have to be passed to `receive`.
+        What comes in its `events` has to be passed to `receive`.
     volume : Volume
     ahead : int
         How many slices to embed ahead.
@@ -77,7 +66,7 @@ class Scheduler:
     previewed = Signal(object)  # Preview, or None
     answered = Signal(object)  # Preview that a model has just made, and that is shown already
     failed = Signal(object)  # SamriError
-    activity = Signal(object)  # Activity, or None at rest
+    activity = Signal(object)  # Progressed, or None at rest
 
     def __init__(self, engine: Engine, volume: Volume, ahead: int = 8) -> None:
         self.engine = engine
@@ -86,7 +75,7 @@ class Scheduler:
         self.info: ModelInfo | None = None
         self.choice = DEFAULT_MODEL
         self.preview: Preview | None = None
-        self._jobs = 0
+        self._calls = 0
         self._views = 0
         self._loading: dict[int, ModelChoice] = {}
         self._loads: dict[int, ModelChoice] = {}  # all there were, also those cancelled too late
@@ -109,10 +98,10 @@ class Scheduler:
 
     def load(self, choice: ModelChoice) -> None:
         """Load a model; if that fails, the one that runs stays."""
-        job = self._next()
-        self._loading[job] = self._loads[job] = choice
+        number = self._next()
+        self._loading[number] = self._loads[number] = choice
         self._show_rest()
-        self.engine.submit(Load(job=job, choice=choice))
+        self.engine.submit(Load(number=number, choice=choice))
 
     def look_at(self, plane: Plane) -> None:
         """Embed a slice, then its neighbours in the direction of scrolling.
@@ -127,12 +116,12 @@ class Scheduler:
 
     def _encode(self, plane: Plane) -> None:
         self._views += 1
-        job = self._next()
-        self._view = (job, plane)
+        number = self._next()
+        self._view = (number, plane)
         if self._ready():
             self.engine.submit(
                 Encode(
-                    job=job,
+                    number=number,
                     pixels=self._pixels(plane),
                     view=self._views,
                     window=self._window,
@@ -200,12 +189,12 @@ class Scheduler:
             return
         prompts = request.objects()
         self._wanted = request
-        job = self._next()
-        self._asked = (job, request)
+        number = self._next()
+        self._asked = (number, request)
         if self._ready():
             self.engine.submit(
                 Predict(
-                    job=job,
+                    number=number,
                     pixels=self._pixels(request.plane),
                     prompts=prompts,
                     view=self._views,
@@ -237,34 +226,34 @@ class Scheduler:
         self._plan.clear()
         self._loading.clear()
         self._asked = self._ahead = None
-        self.engine.submit(Cancel(job=self._next()))
+        self.engine.submit(CancelAll(number=self._next()))
         self._show_rest()
 
-    def receive(self, event: Event | _WindowFound | None) -> None:
-        """Take an event of the engine."""
-        match event:
-            case Loaded():
-                self._take_model(event)
-            case Answered():
-                self._take_answer(event)
-            case Progress():
-                self._show_progress(event)
-            case Encoded() | Dropped() | Failed():
-                self._finish(event)
+    def receive(self, told: Reply | Died | _WindowFound | None) -> None:
+        """Take what comes of the engine."""
+        match told:
+            case Reply(number, Loaded(info=info)):
+                self._take_model(number, info)
+            case Reply(number, Answered() as answer):
+                self._take_answer(number, answer)
+            case Reply(number, Progressed() as event):
+                self._show_progress(number, event)
+            case Reply(number, Encoded() | Stopped() | Failed() as event):
+                self._finish(number, event)
             case Died():
-                self._take_death(event)
+                self._take_death(told)
             case _WindowFound():
-                self._take_window(event)
+                self._take_window(told)
 
     def _next(self) -> int:
-        self._jobs += 1
-        return self._jobs
+        self._calls += 1
+        return self._calls
 
     def _pixels(self, plane: Plane) -> np.ndarray:
         return np.asarray(plane.extract(self.volume))
 
     def _ready(self) -> bool:
-        """Tell whether jobs on slices can be made; if the window is missing, look for it."""
+        """Tell whether calls on slices can be made; if the window is missing, look for it."""
         if self.info is None or not self.info.needs_window or self._window is not None:
             return True
         if not self._window_sought:
@@ -290,64 +279,64 @@ class Scheduler:
         if asked is not None:
             self.ask(asked[1])
 
-    def _take_model(self, event: Loaded) -> None:
-        self._loading.pop(event.job, None)
-        self.choice = self._loads[event.job]
-        self.info = event.info
+    def _take_model(self, number: int, info: ModelInfo) -> None:
+        self._loading.pop(number, None)
+        self.choice = self._loads[number]
+        self.info = info
         self._show_rest()
         self._repeat()
-        self.loaded.emit(event.info)
+        self.loaded.emit(info)
 
-    def _take_answer(self, event: Answered) -> None:
+    def _take_answer(self, number: int, answer: Answered) -> None:
         request = None
-        if self._asked is not None and event.job == self._asked[0]:
+        if self._asked is not None and number == self._asked[0]:
             request, self._asked = self._asked[1], None
         self._show_rest()
         self._embed_ahead()
         if request is not None and request == self._wanted:  # else it is late
-            preview = Preview.answered(request, event.masks, event.scores)
+            preview = Preview.answered(request, answer.masks, answer.scores)
             self.show(preview)
             self.answered.emit(preview)
 
-    def _show_progress(self, event: Progress) -> None:
-        if self._ahead is not None and event.job == self._ahead[0]:
+    def _show_progress(self, number: int, event: Progressed) -> None:
+        if self._ahead is not None and number == self._ahead[0]:
             text = f"Embedding ahead, {len(self._plan) + 1} to go"
         elif event.what == "downloading":
             text = "Downloading the model"
         else:
             text = "Encoding the slice"
-        self.activity.emit(Activity(text, event.done, event.total))
+        self.activity.emit(replace(event, what=text))
 
     def _show_rest(self) -> None:
-        """Show what goes on beside a job that is done: a model that loads, or nothing."""
+        """Show what goes on beside a call that is done: a model that loads, or nothing."""
         newest = next(reversed(self._loading.values()), None)
-        self.activity.emit(Activity(f"Loading {newest.model}") if newest is not None else None)
+        self.activity.emit(None if newest is None else Progressed(what=f"Loading {newest.model}"))
 
-    def _finish(self, event: Encoded | Dropped | Failed) -> None:
-        awaited = self._loading.pop(event.job, None) is not None
-        if self._asked is not None and event.job == self._asked[0]:
+    def _finish(self, number: int, event: Encoded | Stopped | Failed) -> None:
+        awaited = self._loading.pop(number, None) is not None
+        if self._asked is not None and number == self._asked[0]:
             self._asked, awaited = None, True
-        if self._ahead is not None and event.job == self._ahead[0]:
+        if self._ahead is not None and number == self._ahead[0]:
             _, plane, plan = self._ahead
-            if isinstance(event, Dropped) and plan is self._plan:  # interrupted by a prompt
+            if isinstance(event, Stopped) and plan is self._plan:  # interrupted by a prompt
                 plan.appendleft(plane)
             self._ahead = None
         self._show_rest()
         # A slice that cannot be embedded, such as an empty one, is told of when it is asked for.
         if isinstance(event, Failed) and awaited:
-            self.failed.emit(event.error())
-        self._embed_ahead(after=event)
+            self.failed.emit(event.as_error())
+        self._embed_ahead(interrupted=isinstance(event, Stopped))
 
-    def _embed_ahead(self, after: Event | None = None) -> None:
+    def _embed_ahead(self, *, interrupted: bool = False) -> None:
         """Embed the next slice of the plan, unless something is under way."""
         if self._ahead is not None or not self._plan or self.busy or not self._ready():
             return
-        if isinstance(after, Dropped):
+        if interrupted:
             return  # by something that is still to come, and that will be followed by this
         plane = self._plan.popleft()
         self._ahead = (self._next(), plane, self._plan)
         self.engine.submit(
-            Encode(job=self._ahead[0], pixels=self._pixels(plane), window=self._window)
+            Encode(number=self._ahead[0], pixels=self._pixels(plane), window=self._window)
         )
 
     def _take_death(self, event: Died) -> None:
