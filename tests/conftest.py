@@ -17,6 +17,7 @@ os.environ.setdefault("NUMBA_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"
 # a process that loads triton's second ends in a segmentation fault.
 import segment_anything  # noqa: F401
 import torch
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # Whole files go to processes in this order: a slow one that came last would run alone.
 SLOW_FIRST = ("gui", "training", "cli", "work", "_napari", "oracle")
+# No test depends on how fast a machine is that others use too.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data" / "dev"
 
 

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 
 from napari_samri.codec import Flaw
 from napari_samri.prompts import (
-    PROMPT_SET,
+    PROMPTS,
     Box,
     Line,
     Outline,
     Point,
     PromptSet,
     Stroke,
-    to_json,
 )
 
 NUMBER = st.floats(-1e9, 1e9)
@@ -41,7 +40,7 @@ PROMPT_SETS = st.builds(
 
 @given(PROMPT_SETS)
 def test_a_prompt_set_comes_back_as_it_was(prompt_set):
-    back = PROMPT_SET(json.loads(json.dumps(to_json(prompt_set), allow_nan=False)))
+    back = PROMPTS.read(json.loads(json.dumps(PROMPTS.write(prompt_set), allow_nan=False)))
     assert back == prompt_set
     assert hash(back) == hash(prompt_set)
 
@@ -54,15 +53,15 @@ def test_the_form_exactly():
         (Line((1, 2), (3, 4)),),
         (Outline(((0, 0), (1, 0), (1, 1))),),
     )
-    assert to_json(drawn) == {
+    assert PROMPTS.write(drawn) == {
         "boxes": [[1, 2, 3, 4]],
         "points": [[5, 6, 1], [7, 8, 0]],
         "strokes": [{"points": [[1, 2], [3, 4]], "positive": False}],
         "lines": [[1, 2, 3, 4]],
         "outlines": [[[0, 0], [1, 0], [1, 1]]],
     }
-    assert to_json(PromptSet()) == {}
-    assert PROMPT_SET({}) == PromptSet()
+    assert PROMPTS.write(PromptSet()) == {}
+    assert PROMPTS.read({}) == PromptSet()
 
 
 BAD = [
@@ -89,5 +88,5 @@ BAD = [
 @pytest.mark.parametrize(("content", "said"), BAD)
 def test_bad_fields_are_named(content, said):
     with pytest.raises(Flaw) as caught:
-        PROMPT_SET(content)
+        PROMPTS.read(content)
     assert said in str(caught.value)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_samri.codec import from_plain
+from napari_samri.jobs.wire import Message, encode_message, read_message
 from napari_samri.session.journal import Journal
+from napari_samri.session.record import FRAMES, Page, Stepped
 
 if TYPE_CHECKING:
-    from napari_samri.jobs.wire import Message
     from napari_samri.session.document import Document
     from napari_samri.session.session import Session
 
@@ -21,25 +22,25 @@ class Recording:
 
     def __init__(self, session: Session) -> None:
         self.journal = Journal(session.volume, session.labels, print)
-        self.messages: list[Message] = []
-        self.journal._put = self.messages.append  # type: ignore[method-assign]
+        self.frames: list[Any] = []
+        self.journal._put = self.frames.append  # type: ignore[method-assign]
         session.stepped.connect(self.journal.write)
         self.labels = session.labels.copy()
         self.commits: list[Any] = []
         self.document: Document | None = None
 
     def replayed(self) -> tuple[np.ndarray, Document | None]:
-        """Return the labels and the document to which all messages up to now lead."""
-        from napari_samri.jobs.wire import encode_message, read_message
-        from napari_samri.session.record import COMMIT, DOCUMENT
-
-        for written in self.messages:
-            message = read_message(io.BytesIO(encode_message(written)))
+        """Return the labels and the document to which all frames up to now lead."""
+        for frame in self.frames:
+            written = encode_message(Message(*FRAMES.pack(frame)))
+            message = read_message(io.BytesIO(written))
             assert message is not None
-            self.commits[message.head["kept"] :] = map(COMMIT, message.head["added"])
-            if "where" in message.arrays:
-                where = np.unravel_index(message.arrays["where"], self.labels.shape)
-                self.labels[where] = message.arrays["after"]
-            self.document = replace(DOCUMENT(message.head["document"]), commits=tuple(self.commits))
-        self.messages.clear()
+            step = FRAMES.unpack(message.head, message.arrays)
+            assert isinstance(step, Stepped)
+            self.commits[step.kept :] = step.added
+            if step.where is not None:
+                where = np.unravel_index(step.where, self.labels.shape)
+                self.labels[where] = step.after
+            self.document = from_plain(Page, step.document).document(tuple(self.commits))
+        self.frames.clear()
         return self.labels, self.document

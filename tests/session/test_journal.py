@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from napari_samri.codec import to_plain
 from napari_samri.errors import InputError, InputWarning, StoreError
 from napari_samri.geometry import Plane
 from napari_samri.jobs.wire import Message, encode_message
@@ -23,7 +24,7 @@ from napari_samri.prompts import Box, Point, PromptSet
 from napari_samri.session import journal as journal_module
 from napari_samri.session.document import Document
 from napari_samri.session.journal import Journal, find_recoverable, image_identity, journals_dir
-from napari_samri.session.record import document_to_json
+from napari_samri.session.record import Page
 from tests.session.fakes import Bench, make_volume
 
 ROOT = Path(__file__).parents[2]
@@ -271,7 +272,7 @@ def _beginning(arrays: dict[str, Any] | None = None, **changes: Any) -> bytes:
 
 
 def _step(arrays: dict[str, Any] | None = None, **changes: Any) -> bytes:
-    document = document_to_json(Document())
+    document = to_plain(Page.of(Document()))
     return _frame(
         arrays, **{"kind": "step", "kept": 0, "added": [], "document": document} | changes
     )
@@ -382,7 +383,7 @@ def test_labels_are_recovered_where_prompts_and_names_are_not(changes: dict[str,
     path = journals_dir() / f"{image_identity(volume)}-x.journal"
     path.parent.mkdir(parents=True, exist_ok=True)
     edit = {"where": np.array([3, 209]), "after": np.array([1, 9])}
-    document = document_to_json(Document()) | changes
+    document = to_plain(Page.of(Document())) | changes
     path.write_bytes(_beginning() + _step(edit, document=document))
     with pytest.warns(InputWarning, match="without its prompts and names"):
         recovered = find_recoverable(volume)

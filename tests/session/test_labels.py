@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_samri.codec import Flaw
+from napari_samri.codec import Flaw, from_plain, to_plain
 from napari_samri.errors import InputError
-from napari_samri.session.labels import MAX_LABEL, PALETTE, TABLE, Label, LabelTable
+from napari_samri.session.labels import MAX_LABEL, PALETTE, Label, LabelTable
 
 TABLES = st.builds(
     lambda entries: LabelTable(
@@ -29,7 +29,7 @@ TABLES = st.builds(
 
 @given(TABLES)
 def test_json(table: LabelTable) -> None:
-    assert TABLE(json.loads(json.dumps(table.to_json()))) == table
+    assert from_plain(LabelTable, json.loads(json.dumps(to_plain(table)))) == table
 
 
 @given(TABLES)
@@ -103,4 +103,4 @@ GOOD = {"id": 1, "name": "a", "colour": "#102030", "locked": False}
 )
 def test_json_of_another_layout(content: Any) -> None:
     with pytest.raises(Flaw):
-        TABLE(content)
+        from_plain(LabelTable, content)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from napari_samri.errors import InputError, InputWarning, StoreError
-from napari_samri.geometry import Volume
+from napari_samri.geometry import Plane, Volume
 from napari_samri.io import load_volume
 from napari_samri.io.sidecar import sidecar_path
 from napari_samri.prompts import Box, PromptSet
 from napari_samri.session.saving import prepare_save, read_saved
 from tests.session.fakes import Bench
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 AFFINE = np.array(
     [[-0.8, 0.05, 0.4, 30], [0.04, 0.9, -0.3, -20], [0.1, 0.07, 4.0, 5], [0, 0, 0, 1]], float
@@ -78,6 +76,23 @@ def test_all_comes_back(bench: Bench, tmp_path: Path) -> None:
     assert recorded.commits == bench.session.document.commits
     content = sidecar_path(path).read_text(encoding="utf-8")
     assert "image" not in content  # nor anything else about whose it is
+
+
+def test_a_record_of_an_earlier_release_is_read(tmp_path: Path) -> None:
+    """The file was written when version 1 was made."""
+    old = Path(__file__).with_name("version_1.samri.json").read_bytes()
+    (tmp_path / "labels.samri.json").write_bytes(old)
+    recorded = read_saved(tmp_path / "labels.nii.gz")
+    assert recorded is not None
+    assert [(e.id, e.name, e.colour, e.locked) for e in recorded.table] == [
+        (1, "label 1", "#e69f00", False),
+        (4, "liver", "#f0e442", False),
+    ]
+    assert recorded.table.active == 4
+    (commit,) = recorded.commits
+    assert (commit.plane, commit.voxels, commit.score) == (Plane(0, 1), 12, 0.9)
+    assert commit.prompts.boxes == (Box(1, 1, 3, 4),)
+    assert [point.positive for point in commit.prompts.points] == [True, False]
 
 
 def change_record(path: Path, **changes: object) -> None:

@@ -3,9 +3,8 @@ from .document import LIMIT_BYTES, parse_json, read_bytes, read_json
 from .flaw import Flaw, shown
 from .salvage import Sorted, Unreadable, read_each
 from .tensor_file import DIGEST, matches_digest, with_digest
-from .typed import Axes, Form, Tagged, from_plain, reader_of, to_plain
+from .typed import Axes, Form, Tagged, field_readers, from_plain, reader_of, to_plain
 from .values import (
-    LONGEST_TEXT,
     Reader,
     any_object,
     anything,
@@ -22,7 +21,6 @@ from .values import (
 __all__ = [
     "DIGEST",
     "LIMIT_BYTES",
-    "LONGEST_TEXT",
     "Axes",
     "Flaw",
     "Form",
@@ -33,6 +31,7 @@ __all__ = [
     "any_object",
     "anything",
     "convert",
+    "field_readers",
     "flag",
     "from_plain",
     "integer",

@@ -117,6 +117,11 @@ def from_plain(kind: type[T], value: object, unknown: Unknown = "refuse") -> T:
     return reader_of(kind, unknown)(value)
 
 
+def field_readers(kind: type[Any]) -> dict[str, Reader[Any]]:
+    """Return the reader of each field of a dataclass, where one may be bad and others taken."""
+    return {name: _form(hint).read for name, hint in hints_of(kind, include_extras=True).items()}
+
+
 def reader_of(kind: type[T], unknown: Unknown = "refuse") -> Reader[T]:
     """Return the reader of what `to_plain` writes, as a part of other readers.
 
@@ -366,6 +371,11 @@ def _strict(read: Reader[T]) -> Form[T]:
     return Form(read, lambda value: read(value.item() if isinstance(value, np.generic) else value))
 
 
+def _same(value: T) -> T:
+    """Return a value as it is: what is odd about a text does not keep the rest from its file."""
+    return value
+
+
 def _from_base64(value: str) -> bytes:
     return base64.b64decode(value, validate=True)
 
@@ -378,7 +388,7 @@ _SINGLE: dict[Any, Form[Any]] = {
     bool: _strict(flag),
     int: _strict(integer()),
     float: _strict(number()),
-    str: _strict(text()),
+    str: Form(text(), _same),
     bytes: Form(convert(text(LIMIT_BYTES), _from_base64), _to_base64),
     Path: Form(convert(text(), Path), str),
     NoneType: _strict(one_of(None)),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
+from napari_samri.codec import integer
 from napari_samri.errors import InputError
 from napari_samri.geometry.numbers import whole
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
     FloatArray = NDArray[np.float64]
+
+
+_Index = Annotated[int, integer(0)]
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,9 @@ class Plane:
         Time point of a 4D volume.
     """
 
-    axis: int
-    index: int
-    time: int | None = None
+    axis: Annotated[int, integer(0, 2)]
+    index: _Index
+    time: _Index | None = None
 
     def __post_init__(self) -> None:
         for name, what in (

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from napari_samri.codec import (
-    LONGEST_TEXT,
     Form,
     Tagged,
     integer,
@@ -19,7 +18,6 @@ from napari_samri.codec import (
     number,
     optional,
     parse_json,
-    text,
 )
 from napari_samri.errors import (
     DownloadError,
@@ -51,24 +49,18 @@ def _written(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def _tellable(words: str) -> str:
-    """Return a text as it can be read again: what failed is told of, whatever its words are."""
-    return words.encode("utf-8", "backslashreplace").decode()[:LONGEST_TEXT]
-
-
 def _written_each(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: _written(value) for name, value in values.items()}
 
 
 Count = Annotated[int, integer(0)]
-Text = Annotated[str, Form(text(), _tellable)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Started:
     """Work has begun: `done` of `total` was there already."""
 
-    what: Text
+    what: str
     total: Count
     done: Count = 0
 
@@ -83,7 +75,7 @@ class Progressed:
     done: Count = 0
     total: Count = 0
     seconds_left: Annotated[float | None, Form(_finite_or_none, _written)] = None
-    what: Text = ""
+    what: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,21 +90,21 @@ class Measured:
 class Noted:
     """Something worth knowing."""
 
-    text: Text
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """Part of the input could not be used; the work goes on."""
 
-    text: Text
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
     """All is done; the last event."""
 
-    text: Text
+    text: str
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -120,7 +112,7 @@ class Finished:
 class Stopped:
     """The work has stopped because it was asked to; the last event."""
 
-    text: Text = "Stopped."
+    text: str = "Stopped."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +127,8 @@ class Failed:
         Name of the error's class, if that is known.
     """
 
-    text: Text
-    error: Text = ""
+    text: str
+    error: str = ""
 
     def as_error(self) -> SamriError:
         """Return what happened as an error, of its class if it was raised on purpose."""

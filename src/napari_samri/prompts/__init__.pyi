@@ -2,13 +2,13 @@ from .drawing import Line, Outline, Stroke
 from .outline import ellipse_outline, line_to_box, mask_to_box, polygon_to_mask, rectangle_to_box
 from .prompt import Box, Point, Prompt
 from .prompt_set import PromptSet
-from .record import PROMPT_SET, to_json
+from .record import PROMPTS
 from .region import MaskRegion
 from .request import SliceRequest, read_requests
 from .scribble import scribbles_to_points
 
 __all__ = [
-    "PROMPT_SET",
+    "PROMPTS",
     "Box",
     "Line",
     "MaskRegion",
@@ -25,5 +25,4 @@ __all__ = [
     "read_requests",
     "rectangle_to_box",
     "scribbles_to_points",
-    "to_json",
 ]

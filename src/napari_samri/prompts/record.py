@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from napari_samri.codec import convert, flag, list_of, record
+from napari_samri.codec import Form, convert, flag, list_of, record
 from napari_samri.prompts.drawing import Line, Outline, Pair, Stroke
 from napari_samri.prompts.fields import FOUR, PAIR, SIGNED
 from napari_samri.prompts.prompt import Box, Point
 from napari_samri.prompts.prompt_set import PromptSet
 
 
-def to_json(prompt_set: PromptSet) -> dict[str, list[Any]]:
+def _write(prompt_set: PromptSet) -> dict[str, list[Any]]:
     """Return a prompt set as JSON values; what is empty is left out."""
     fields: dict[str, list[Any]] = {
         "boxes": [[box.x0, box.y0, box.x1, box.y1] for box in prompt_set.boxes],
@@ -44,8 +44,8 @@ def _line(ends: tuple[float, float, float, float]) -> Line:
     return Line((x0, y0), (x1, y1))
 
 
-# Reads the prompt set that `to_json` wrote; fields that are missing are empty.
-PROMPT_SET = record(
+# Fields that are missing are empty.
+_READ = record(
     PromptSet,
     {},
     {
@@ -63,3 +63,5 @@ PROMPT_SET = record(
     },
     unknown="refuse",
 )
+# How a document holds a prompt set.
+PROMPTS = Form(_READ, _write)

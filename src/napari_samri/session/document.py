@@ -1,21 +1,18 @@
 """What undo restores beside voxels: prompts, re-opened objects, the label table, commits."""
 
-from __future__ import annotations
-
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from math import isfinite
+from typing import Annotated, Self
 
+from napari_samri.codec import Form, integer, number, optional
 from napari_samri.errors import InputError
-from napari_samri.prompts import MaskRegion, PromptSet
-from napari_samri.session.labels import LabelTable
+from napari_samri.geometry import Plane
+from napari_samri.prompts import PROMPTS, MaskRegion, PromptSet
+from napari_samri.session.labels import MAX_LABEL, Edit, LabelTable
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from napari_samri.geometry import Plane
-    from napari_samri.session.labels import Edit
-
+Drawing = Annotated[PromptSet, PROMPTS]
 MAX_STEPS = 1000
 EMPTY = PromptSet()
 
@@ -26,6 +23,10 @@ class Reopened:
 
     label: int
     mask: MaskRegion
+
+
+def _score_or_none(score: float | None) -> float | None:
+    return None if score is None or not isfinite(score) else float(score)
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,12 @@ class Commit:
     """
 
     plane: Plane
-    label: int
-    voxels: int
-    prompts: PromptSet
+    label: Annotated[int, integer(0, MAX_LABEL)]
+    voxels: Annotated[int, integer(0)]
+    prompts: Drawing
     model: str
     encoder: str
-    score: float | None
+    score: Annotated[float | None, Form(optional(number()), _score_or_none)]
     post: tuple[str, ...]
     time: str
 
@@ -73,16 +74,16 @@ class Document:
         """Return what is drawn on a plane."""
         return self.drawn.get(plane, EMPTY)
 
-    def with_prompts(self, plane: Plane, prompts: PromptSet) -> Document:
+    def with_prompts(self, plane: Plane, prompts: PromptSet) -> Self:
         """Return the document with other prompts on a plane."""
         others = {key: value for key, value in self.drawn.items() if key != plane}
         return replace(self, drawn=others if prompts.is_empty else {**others, plane: prompts})
 
-    def with_active(self, label: int) -> Document:
+    def with_active(self, label: int) -> Self:
         """Return the document with another active label, added to the table if need be."""
         return replace(self, table=self.table.including((label,)).activate(label))
 
-    def without(self, plane: Plane) -> Document:
+    def without(self, plane: Plane) -> Self:
         """Return the document with nothing open on a plane."""
         reopened = {key: value for key, value in self.reopened.items() if key != plane}
         return replace(self.with_prompts(plane, EMPTY), reopened=reopened)
@@ -97,7 +98,7 @@ class Step:
     plane: Plane | None
     edit: Edit | None = None
 
-    def inverse(self) -> Step:
+    def inverse(self) -> "Step":
         """Return the step that takes this one back."""
         edit = self.edit.inverse() if self.edit is not None else None
         return Step(self.after, self.before, self.plane, edit)

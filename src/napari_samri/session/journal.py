@@ -29,8 +29,8 @@ from napari_samri.codec import Flaw
 from napari_samri.errors import InputError, InputWarning, SamriError, StoreError
 from napari_samri.jobs import STATE_VARIABLE, Message, encode_message, state_dir
 from napari_samri.session.labels import Edit
-from napari_samri.session.record import commit_to_json, document_to_json
-from napari_samri.session.replay import VERSION, replay
+from napari_samri.session.record import FRAMES, Beginning, Page, Saved, Stepped
+from napari_samri.session.replay import replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -91,10 +91,10 @@ class Journal:
     ) -> None:
         self._on_failure = on_failure
         self._known: tuple[Commit, ...] = ()
-        self._queue: SimpleQueue[Message | Flag | None] = SimpleQueue()
+        self._queue: SimpleQueue[Stepped | Saved | Flag | None] = SimpleQueue()
         self._identity = image_identity(volume)
         self._labels = labels.copy() if labels.any() else None
-        self._layout = (list(labels.shape), labels.dtype.str)
+        self._layout = (labels.shape, labels.dtype)
         self.path = journals_dir() / f"{self._identity}-{uuid4().hex[:12]}{SUFFIX}"
         # Taken on the writing thread, given back on another.
         self._lock = FileLock(f"{self.path}.lock", thread_local=False)
@@ -104,20 +104,21 @@ class Journal:
     def write(self, document: Document, edit: Edit | None) -> None:
         """Append a step: the document as it now is, and the voxels that changed."""
         kept = _common(self._known, document.commits)
-        head = {
-            "kind": "step",
-            "document": document_to_json(document),
-            "kept": kept,
-            "added": [commit_to_json(commit) for commit in document.commits[kept:]],
-        }
         self._known = document.commits
-        arrays = {} if edit is None else {"where": edit.where, "after": edit.after}
-        self._put(Message(head, arrays))
+        self._put(
+            Stepped(
+                document=Page.of(document),
+                kept=kept,
+                added=document.commits[kept:],
+                where=None if edit is None else edit.where,
+                after=None if edit is None else edit.after,
+            )
+        )
 
     def mark_saved(self) -> None:
         """Note that all up to here is in a file of the user's."""
         if self._started:
-            self._put(Message({"kind": "saved"}))
+            self._put(Saved())
 
     def flush(self) -> None:
         """Wait until all steps are on disk."""
@@ -138,12 +139,12 @@ class Journal:
         self._lock.release()
         _delete(Path(self._lock.lock_file))
 
-    def _put(self, message: Message) -> None:
+    def _put(self, frame: Stepped | Saved) -> None:
         if not self._started:
             # Only now: a session in which nothing was done leaves no file.
             self._started = True
             self._thread.start()
-        self._queue.put(message)
+        self._queue.put(frame)
 
     def _write_all(self) -> None:
         ended = False
@@ -166,7 +167,7 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock.acquire(timeout=0)
         with self.path.open("xb") as file:
-            file.write(encode_message(self._beginning()))
+            file.write(_encoded(self._beginning()))
             while (item := self._queue.get()) is not None:
                 if isinstance(item, Flag):
                     try:
@@ -174,7 +175,7 @@ class Journal:
                     finally:
                         item.set()
                     continue
-                file.write(encode_message(item))
+                file.write(_encoded(item))
                 # Enough for a crash of the process; the disk itself is waited for at rest.
                 file.flush()
                 if self._queue.empty():
@@ -186,21 +187,16 @@ class Journal:
             if isinstance(item, Flag):
                 item.set()
 
-    def _beginning(self) -> Message:
+    def _beginning(self) -> Beginning:
         shape, dtype = self._layout
-        head = {
-            "kind": "session",
-            "version": VERSION,
-            "identity": self._identity,
-            "shape": shape,
-            "dtype": dtype,
-            "time": time.time(),
-        }
-        if self._labels is None:
-            return Message(head)
-        packed = zlib.compress(np.ascontiguousarray(self._labels).tobytes(), level=1)
-        self._labels = None
-        return Message(head, {"base": np.frombuffer(packed, np.uint8)})
+        base = None
+        if self._labels is not None:
+            packed = zlib.compress(np.ascontiguousarray(self._labels).tobytes(), level=1)
+            base = np.frombuffer(packed, np.uint8)
+            self._labels = None
+        return Beginning(
+            identity=self._identity, shape=shape, dtype=dtype, base=base, time=time.time()
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,6 +314,10 @@ def _tell(path: Path, problem: str) -> None:
         "use to you."
     )
     warnings.warn(message, InputWarning, stacklevel=2)
+
+
+def _encoded(frame: Beginning | Stepped | Saved) -> bytes:
+    return encode_message(Message(*FRAMES.pack(frame)))
 
 
 def _common(first: tuple[Commit, ...], second: tuple[Commit, ...]) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from napari_samri.codec import convert, flag, integer, list_of, record, text
+from napari_samri.codec import convert, integer, text
 from napari_samri.errors import GeometryError, InputError
 from napari_samri.geometry import numbers, whole
 from napari_samri.prompts import MaskRegion
@@ -38,6 +38,16 @@ PALETTE = (
 )
 
 
+def _colour(value: str) -> str:
+    if not re.fullmatch("#?[0-9a-fA-F]{6}", value):
+        message = "expected #rrggbb"
+        raise ValueError(message)
+    return "#" + value.removeprefix("#").lower()
+
+
+LabelId = Annotated[int, integer(1, MAX_LABEL)]
+
+
 @dataclass(frozen=True)
 class Label:
     """A label of the label array.
@@ -53,9 +63,9 @@ class Label:
         A locked label's pixels are never changed.
     """
 
-    id: int
+    id: LabelId
     name: str
-    colour: str
+    colour: Annotated[str, convert(text(), _colour)]
     locked: bool = False
 
     def __post_init__(self) -> None:
@@ -90,10 +100,24 @@ def fresh_label(number: int, name: str | None = None) -> Label:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Labels in the order of their ids, and the one that masks are committed to."""
+    """Labels in the order of their ids, and the one that masks are committed to.
+
+    Raises
+    ------
+    InputError
+        If two have the same id, or there is no active one.
+    """
 
     labels: tuple[Label, ...]
-    active: int
+    active: LabelId
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", tuple(sorted(self.labels, key=lambda e: e.id)))
+        ids = [entry.id for entry in self.labels]
+        if len(set(ids)) < len(ids):
+            message = f"the label ids are {ids}; expected no two alike."
+            raise InputError(message)
+        self[self.active]
 
     @classmethod
     def fresh(cls) -> LabelTable:
@@ -110,10 +134,8 @@ class LabelTable:
             If there are none, or they are not different ones from 1 to 65535.
         """
         labels = tuple(fresh_label(number) for number in sorted(ids))
-        if not labels or len({entry.id for entry in labels}) < len(labels):
-            message = (
-                f"the label ids are {[e.id for e in labels]}; expected at least one, no two alike."
-            )
+        if not labels:
+            message = "there are no label ids; expected at least one."
             raise InputError(message)
         return cls(labels, labels[0].id)
 
@@ -170,13 +192,13 @@ class LabelTable:
             message = f"label {number} cannot be added; expected a free id from 1 to {MAX_LABEL}."
             raise InputError(message)
         entry = fresh_label(number, name)
-        return LabelTable(tuple(sorted((*self.labels, entry), key=lambda e: e.id)), number)
+        return LabelTable((*self.labels, entry), number)
 
     def including(self, ids: Iterable[int]) -> LabelTable:
         """Return the table with these ids too; the active label stays."""
         known = {entry.id for entry in self.labels}
         new = (fresh_label(number) for number in set(ids) - known)
-        return replace(self, labels=tuple(sorted((*self.labels, *new), key=lambda e: e.id)))
+        return replace(self, labels=(*self.labels, *new))
 
     def _free(self, limit: int) -> int:
         taken = {entry.id for entry in self.labels}
@@ -209,50 +231,6 @@ class LabelTable:
             If there is none with this id.
         """
         return replace(self, active=self[label].id)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the table as JSON values."""
-        entries = [
-            {"id": e.id, "name": e.name, "colour": e.colour, "locked": e.locked} for e in self
-        ]
-        return {"labels": entries, "active": self.active}
-
-
-def _colour(value: str) -> str:
-    if not re.fullmatch("#?[0-9a-fA-F]{6}", value):
-        message = "expected #rrggbb"
-        raise ValueError(message)
-    return "#" + value.removeprefix("#").lower()
-
-
-def table_of(labels: tuple[Label, ...], active: int) -> LabelTable:
-    """Return the table of labels in any order.
-
-    Raises
-    ------
-    InputError
-        If two have the same id, or there is no active one.
-    """
-    table = LabelTable(tuple(sorted(labels, key=lambda e: e.id)), active)
-    if len({entry.id for entry in table}) < len(labels):
-        message = f"there are {len(labels)} labels of which some have the same id"
-        raise InputError(message)
-    table[active]
-    return table
-
-
-_LABEL = record(
-    Label,
-    {
-        "id": integer(1, MAX_LABEL),
-        "name": text(),
-        "colour": convert(text(), _colour),
-        "locked": flag,
-    },
-)
-# The entries that `LabelTable.to_json` writes, and what is made of them.
-TABLE_ENTRIES = {"labels": list_of(_LABEL), "active": integer(1, MAX_LABEL)}
-TABLE = record(table_of, TABLE_ENTRIES)
 
 
 # The voxels

@@ -1,115 +1,126 @@
-"""A session's document as JSON values, for journals and for the files beside saved labels."""
+"""A session as messages: what a journal holds, one frame after another."""
 
-from __future__ import annotations
-
-import base64
-from math import isfinite
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from napari_samri.codec import (
-    LIMIT_BYTES,
-    integer,
-    list_of,
-    number,
-    optional,
-    record,
-    row_of,
-    text,
-)
+from napari_samri.codec import Form, Tagged, convert, integer, text, to_plain
 from napari_samri.geometry import Plane
-from napari_samri.prompts import PROMPT_SET, MaskRegion, to_json
-from napari_samri.session.document import Commit, Document, Reopened
-from napari_samri.session.labels import MAX_LABEL, TABLE
-
-if TYPE_CHECKING:
-    from napari_samri.prompts import PromptSet
-    from napari_samri.session.labels import LabelTable
+from napari_samri.prompts import MaskRegion
+from napari_samri.session.document import Commit, Document, Drawing, Reopened
+from napari_samri.session.labels import LabelId, LabelTable
 
 
-def document_to_json(document: Document) -> dict[str, Any]:
-    """Return a document, but for its commits, as JSON values."""
-    drawn = [
-        {"plane": plane_to_json(plane), "prompts": to_json(prompts)}
-        for plane, prompts in document.drawn.items()
-    ]
-    reopened = [
-        {"plane": plane_to_json(plane), "label": entry.label, "mask": _mask_to_json(entry.mask)}
-        for plane, entry in document.reopened.items()
-    ]
-    return {"drawn": drawn, "reopened": reopened, "table": document.table.to_json()}
+@dataclass(frozen=True)
+class _Drawn:
+    plane: Plane
+    prompts: Drawing
 
 
-def commit_to_json(commit: Commit) -> dict[str, Any]:
-    """Return a commit as JSON values."""
-    return {
-        "plane": plane_to_json(commit.plane),
-        "label": commit.label,
-        "voxels": commit.voxels,
-        "prompts": to_json(commit.prompts),
-        "model": commit.model,
-        "encoder": commit.encoder,
-        "score": commit.score if commit.score is None or isfinite(commit.score) else None,
-        "post": list(commit.post),
-        "time": commit.time,
-    }
+@dataclass(frozen=True)
+class _ReopenedOn:
+    plane: Plane
+    label: LabelId
+    mask: MaskRegion
 
 
-def plane_to_json(plane: Plane) -> dict[str, Any]:
-    """Return a plane, in display order, as JSON values."""
-    time = None if plane.time is None else int(plane.time)
-    return {"axis": int(plane.axis), "index": int(plane.index), "time": time}
+@dataclass(frozen=True)
+class Page:
+    """A document but for its commits."""
+
+    drawn: tuple[_Drawn, ...]
+    reopened: tuple[_ReopenedOn, ...]
+    table: LabelTable
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """Return a document's page."""
+        drawn = tuple(_Drawn(*each) for each in document.drawn.items())
+        reopened = tuple(
+            _ReopenedOn(plane, entry.label, entry.mask)
+            for plane, entry in document.reopened.items()
+        )
+        return cls(drawn, reopened, document.table)
+
+    def document(self, commits: tuple[Commit, ...] = ()) -> Document:
+        """Return the document of this page and these commits."""
+        drawn = {each.plane: each.prompts for each in self.drawn}
+        reopened = {each.plane: Reopened(each.label, each.mask) for each in self.reopened}
+        return Document(drawn, reopened, self.table, commits)
 
 
-def _mask_to_json(region: MaskRegion) -> dict[str, Any]:
-    array = region.array
-    return {
-        "shape": list(array.shape),
-        "bits": base64.b64encode(np.packbits(array).tobytes()).decode(),
-    }
-
-
-def _mask(shape: tuple[int, int], bits: str) -> MaskRegion:
-    packed = base64.b64decode(bits, validate=True)
-    spare = 8 * len(packed) - shape[0] * shape[1]
-    if not 0 <= spare < 8 or (spare and packed[-1] & ((1 << spare) - 1)):
-        message = f"{len(packed)} bytes are no mask of {shape[0]} x {shape[1]} pixels"
+def _dtype(name: str) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(name)
+    except TypeError as error:
+        raise ValueError(*error.args) from error
+    if dtype.kind not in "iu":
+        message = "expected integers"
         raise ValueError(message)
-    return MaskRegion(packed, shape)
+    return dtype
 
 
-def _document(
-    drawn: tuple[tuple[Plane, PromptSet], ...],
-    reopened: tuple[tuple[Plane, Reopened], ...],
-    table: LabelTable,
-) -> Document:
-    return Document(dict(drawn), dict(reopened), table)
+def _unread(value: object) -> object:
+    return value
 
 
-_PLANE = record(Plane, {"axis": integer(0, 2), "index": integer(0)}, {"time": optional(integer(0))})
-_MASK = record(_mask, {"shape": row_of(integer(0), integer(0)), "bits": text(LIMIT_BYTES)})
-_DRAWN = record(lambda plane, prompts: (plane, prompts), {"plane": _PLANE, "prompts": PROMPT_SET})
-_REOPENED = record(
-    lambda plane, label, mask: (plane, Reopened(label, mask)),
-    {"plane": _PLANE, "label": integer(1, MAX_LABEL), "mask": _MASK},
-)
-# Reads what `document_to_json` wrote.
-DOCUMENT = record(
-    _document, {"drawn": list_of(_DRAWN), "reopened": list_of(_REOPENED), "table": TABLE}
-)
-# Reads what `commit_to_json` wrote.
-COMMIT = record(
-    Commit,
-    {
-        "plane": _PLANE,
-        "label": integer(0, MAX_LABEL),
-        "voxels": integer(0),
-        "prompts": PROMPT_SET,
-        "model": text(),
-        "encoder": text(),
-        "score": optional(number()),
-        "post": list_of(text()),
-        "time": text(),
-    },
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Beginning:
+    """What a journal begins with: the labels that were there.
+
+    Parameters
+    ----------
+    version : int
+        Of the journal.
+    identity : str
+        Of the image.
+    shape, dtype
+        Of the label array.
+    base : uint8 array or None
+        The labels, compressed by zlib; None if there were none.
+    time : float
+        In seconds since 1970.
+    """
+
+    version: Literal[1] = 1
+    identity: str = ""
+    shape: tuple[Annotated[int, integer(0)], ...]
+    dtype: Annotated[np.dtype[Any], Form(convert(text(8), _dtype), lambda dtype: dtype.str)]
+    base: NDArray[np.uint8] | None = None
+    time: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stepped:
+    """A step of a session.
+
+    Parameters
+    ----------
+    document : Page
+        As it is after the step. It is written, but not read, as a `Page`: of all steps, only the
+        last one's is needed.
+    kept : int
+        How many of the commits are still there.
+    added : tuple of Commit
+        Which came after these.
+    where, after : integer array (N,), or None
+        Flat indices of the voxels that changed, and their labels.
+    """
+
+    document: Annotated[Any, Form(_unread, to_plain)]
+    kept: Annotated[int, integer(0)]
+    added: tuple[Commit, ...]
+    where: NDArray[Any] | None = None
+    after: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """All up to here is in a file of the user's."""
+
+
+FRAMES: Tagged[Beginning | Stepped | Saved] = Tagged(
+    {"session": Beginning, "step": Stepped, "saved": Saved}, unknown="drop"
 )

@@ -7,20 +7,19 @@ no more memory than the labels it belongs to.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri.codec import Flaw, convert, integer, list_of, one_of, record, text
+from napari_samri.codec import Flaw, from_plain
 from napari_samri.errors import InputError, SamriError, StoreError
 from napari_samri.jobs import is_torn, read_message
 from napari_samri.session.document import Commit, Document
 from napari_samri.session.labels import table_in
-from napari_samri.session.record import COMMIT, DOCUMENT
+from napari_samri.session.record import FRAMES, Beginning, Page, Saved, Stepped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
     from typing import BinaryIO
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from napari_samri.jobs import Message
 
     Array = NDArray[Any]
-
-VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,17 +67,17 @@ class _Work:
         Flaw
             If it is none; then nothing was changed.
         """
-        if message.head.get("kind") == "saved":
+        frame = FRAMES.unpack(message.head, message.arrays)
+        if isinstance(frame, Saved):
             self.saved = True
             return
-        kept, added, document = _STEP(dict(message.head))
-        if kept > len(self.commits):
-            text_ = f"keeps {kept} commits of {len(self.commits)}"
-            raise Flaw(text_)
-        where, after = _edit(message.arrays, self.labels)
-        self.commits[kept:] = added
+        if isinstance(frame, Beginning) or frame.kept > len(self.commits):
+            text = f"is no step after one with {len(self.commits)} commits"
+            raise Flaw(text)
+        where, after = _edit(frame, self.labels)
+        self.commits[frame.kept :] = frame.added
         self.labels.reshape(-1)[where] = after
-        self.document = document
+        self.document = frame.document
         self.steps += 1
         self.saved = False
 
@@ -104,11 +101,12 @@ def replay(path: Path, volume: Volume) -> Replayed:
     if work.document is None or work.saved:
         return Replayed(problem=problem)
     try:
-        document = _fitting(DOCUMENT(work.document), volume)
+        page = from_plain(Page, work.document, "drop")
+        document = _fitting(page.document(tuple(work.commits)), volume)
     except (Flaw, InputError) as error:
         problem = problem or f"is offered without its prompts and names ({error})"
-        document = Document(table=table_in(work.labels))
-    return Replayed(work.labels, replace(document, commits=tuple(work.commits)), problem)
+        document = Document(table=table_in(work.labels), commits=tuple(work.commits))
+    return Replayed(work.labels, document, problem)
 
 
 def _first(file: BinaryIO) -> Message | None:
@@ -142,64 +140,33 @@ def _follow(work: _Work, file: BinaryIO) -> str:
             )
 
 
-def _dtype(name: str) -> np.dtype[Any]:
-    try:
-        dtype = np.dtype(name)
-    except TypeError as error:
-        raise ValueError(*error.args) from error
-    if dtype.kind not in "iu":
-        message = "expected integers"
-        raise ValueError(message)
-    return dtype
-
-
-_STEP = record(
-    lambda kind, kept, added, document: (kept, added, document),
-    {
-        "kind": one_of("step"),
-        "kept": integer(0),
-        "added": list_of(COMMIT),
-        # Only the last one is needed.
-        "document": lambda value: value,
-    },
-)
-_BEGINNING = record(
-    lambda kind, shape, dtype: (shape, dtype),
-    {
-        "kind": one_of("session"),
-        "shape": list_of(integer(0), at_most=8),
-        "dtype": convert(text(8), _dtype),
-    },
-    marks={"version": VERSION},
-)
-
-
 def _base(first: Message, expected: tuple[int, ...]) -> Array:
     """Return the labels that a journal begins with."""
-    shape, dtype = _BEGINNING(dict(first.head))
-    if shape != expected:
+    begun = FRAMES.unpack(first.head, first.arrays)
+    if not isinstance(begun, Beginning) or begun.shape != expected:
+        shape = getattr(begun, "shape", None)
         message = f"its labels have the shape {shape}; expected the image's, {expected}"
         raise InputError(message)
-    labels = np.zeros(shape, dtype)
-    if "base" not in first.arrays:
+    labels = np.zeros(begun.shape, begun.dtype)
+    if begun.base is None:
         return labels
     unpacker = zlib.decompressobj()
     try:
-        content = unpacker.decompress(first.arrays["base"].tobytes(), labels.nbytes + 1)
+        content = unpacker.decompress(begun.base.tobytes(), labels.nbytes + 1)
     except zlib.error as error:
         message = f"its labels cannot be unpacked: {error}"
         raise InputError(message) from error
     if len(content) != labels.nbytes or not unpacker.eof:
         message = f"its labels are not {labels.nbytes:,} bytes, as their shape says"
         raise InputError(message)
-    labels.reshape(-1)[:] = np.frombuffer(content, dtype)
+    labels.reshape(-1)[:] = np.frombuffer(content, begun.dtype)
     return labels
 
 
-def _edit(arrays: Mapping[str, Array], labels: Array) -> tuple[Array, Array]:
+def _edit(step: Stepped, labels: Array) -> tuple[Array, Array]:
     """Return where a step changes labels, as flat indices, and what they become."""
-    where = arrays.get("where", np.zeros(0, np.int64))
-    after = arrays.get("after", np.zeros(0, labels.dtype))
+    where = np.zeros(0, np.int64) if step.where is None else step.where
+    after = np.zeros(0, labels.dtype) if step.after is None else step.after
     pairs = where.ndim == 1 and where.shape == after.shape
     if not pairs or where.dtype.kind not in "iu" or after.dtype.kind not in "iu":
         message = "changes voxels, but not as many as it has labels for"

@@ -8,13 +8,21 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_samri._version import __version__
-from napari_samri.codec import Flaw, Sorted, Unreadable, record, shown
+from napari_samri.codec import (
+    Flaw,
+    Sorted,
+    Unreadable,
+    from_plain,
+    reader_of,
+    record,
+    shown,
+    to_plain,
+)
 from napari_samri.errors import InputError, InputWarning, SamriError
 from napari_samri.filenames import NIFTI_SUFFIXES, check_name, expand_user, has_suffix
 from napari_samri.io import MARKS, read_sidecar, save_labels, sidecar_path, writing_sidecar
 from napari_samri.session.document import Commit, Document
-from napari_samri.session.labels import TABLE_ENTRIES, table_of
-from napari_samri.session.record import COMMIT, commit_to_json
+from napari_samri.session.labels import Label, LabelTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,8 +135,8 @@ def prepare_save(session: Savable, path: Path | str) -> SaveJob:
 def _content(document: Document) -> dict[str, Any]:
     return {
         "written_by": f"napari-samri {__version__}",
-        **document.table.to_json(),
-        "commits": [commit_to_json(commit) for commit in document.commits],
+        **to_plain(document.table),
+        "commits": to_plain(document.commits, tuple[Commit, ...]),
     }
 
 
@@ -174,7 +182,7 @@ def _sound_commits(value: object) -> Sorted[Commit]:
     bad: list[Unreadable] = []
     for place, entry in enumerate(value):
         try:
-            good.append(COMMIT(entry))
+            good.append(from_plain(Commit, entry, "drop"))
         except Flaw as flaw:
             bad.append(Unreadable(f"commits[{place}]", str(flaw)))
     return Sorted(tuple(good), tuple(bad))
@@ -183,7 +191,12 @@ def _sound_commits(value: object) -> Sorted[Commit]:
 def _saved(
     commits: Sorted[Commit] = _NO_COMMITS, **table: Any
 ) -> tuple[Document, tuple[Unreadable, ...]]:
-    return Document(table=table_of(**table), commits=commits.good), commits.bad
+    return Document(table=LabelTable(**table), commits=commits.good), commits.bad
 
 
-_SAVED = record(_saved, TABLE_ENTRIES, {"commits": _sound_commits}, marks=MARKS)
+_SAVED = record(
+    _saved,
+    {"labels": reader_of(tuple[Label, ...], "drop"), "active": reader_of(int)},
+    {"commits": _sound_commits},
+    marks=MARKS,
+)

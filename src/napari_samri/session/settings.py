@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 from napari_samri.atomic import replacing
-from napari_samri.codec import Flaw, flag, integer, line, read_json, shown, text
+from napari_samri.codec import Flaw, field_readers, integer, line, read_json, shown, text, to_plain
 from napari_samri.errors import InputError, MissingFileError, StoreError
 from napari_samri.places import user_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from napari_samri.codec import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +41,10 @@ class Settings:
         Embedding and training go on when the viewer is closed.
     """
 
-    model: str = "starter"
-    device: str = "auto"
-    prefetch_slices: int = 8
-    memory_mb: int = 1024
+    model: Annotated[str, text(4096)] = "starter"
+    device: Annotated[str, line(100)] = "auto"
+    prefetch_slices: Annotated[int, integer(0, 10_000)] = 8
+    memory_mb: Annotated[int, integer(0, 1 << 30)] = 1024
     autosave: bool = True
     largest_component: bool = False
     fill_holes: bool = False
@@ -56,18 +54,6 @@ class Settings:
 def settings_path() -> Path:
     """Return the file of settings; ``NAPARI_SAMRI_CONFIG`` overrides its folder."""
     return user_folder("config", CONFIG_VARIABLE) / "settings.json"
-
-
-_READERS: dict[str, Reader[Any]] = {
-    "model": text(4096),
-    "device": line(100),
-    "prefetch_slices": integer(0, 10_000),
-    "memory_mb": integer(0, 1 << 30),
-    "autosave": flag,
-    "largest_component": flag,
-    "fill_holes": flag,
-    "keep_running": flag,
-}
 
 
 def read_settings() -> Settings:
@@ -92,7 +78,7 @@ def _any_fields(value: object) -> dict[str, Any]:
 def updated(settings: Settings, values: dict[str, Any]) -> Settings:
     """Return settings with those of the values that are known and of use."""
     good = {}
-    for name, reader in _READERS.items():
+    for name, reader in field_readers(Settings).items():
         if name in values:
             try:
                 good[name] = reader(values[name])
@@ -107,7 +93,7 @@ def write_settings(settings: Settings) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
-            text = json.dumps({"version": VERSION, **asdict(settings)}, indent=1)
+            text = json.dumps({"version": VERSION, **to_plain(settings)}, indent=1)
             temporary.write_text(text, encoding="utf-8")
     except (OSError, StoreError) as error:
         logger.warning("%s: settings cannot be kept (%s)", path, error)
