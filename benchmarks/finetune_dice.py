@@ -29,7 +29,6 @@ from napari_samri.jobs.events import Measured
 from napari_samri.models.loading import load_model
 from napari_samri.training import TrainConfig, find_objective, fit, small_data
 from napari_samri.training.config import turned_bank
-from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.losses import mask_dice
 from napari_samri.training.objective import MEDICOSAM
 from napari_samri.training.pairs import pairs_of
@@ -110,7 +109,7 @@ def tune(bank: Path, out: Path, objective: str, epochs: int, augment: int = 0) -
 @torch.no_grad()
 def scores(bank: Bank, model: object, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Return Dice (steps + 1, masks) on the test split, and the slice of each mask."""
-    decoder = PromptedDecoder(load_model(model, "cpu"))
+    network = load_model(model, "cpu").network
     source = BankSource(bank, torch.device("cpu"))
     chosen = ValidationSet.of(pairs_of(bank, "test"), 300, 4)
     objective = replace(MEDICOSAM, p_box=1, distortion=0, p_mask=0, n_steps=steps)
@@ -123,7 +122,7 @@ def scores(bank: Bank, model: object, steps: int) -> tuple[np.ndarray, np.ndarra
             continue
         found = [
             mask_dice(answer > 0, samples.truth).numpy()
-            for answer, _ in answers(decoder, samples, objective)
+            for answer, _ in answers(network, samples, objective)
         ]
         dice.append(np.stack(found))
         rows += [piece[int(image)].row for image in samples.image]

@@ -34,11 +34,11 @@ class _Objects:
 
     def __init__(self, seed: int) -> None:
         torch.manual_seed(seed)
-        self.network = torch.nn.Linear(40, 30)
-        self.decoder = SimpleNamespace(decoder=self.network)
-        self.parameters = {"weight": self.network.weight}
+        self.decoder = torch.nn.Linear(40, 30)
+        self.network = SimpleNamespace(trainable=self.decoder)
+        self.parameters = {"weight": self.decoder.weight}
         self.adam = torch.optim.Adam(self.parameters.values())
-        self.network(torch.ones(2, 40)).sum().backward()
+        self.decoder(torch.ones(2, 40)).sum().backward()
         self.adam.step()
 
 
@@ -128,8 +128,8 @@ def _state(root: Path) -> Read:
     def read() -> Any:
         other: Any = _Objects(2)
         state = load_state(path, other, identity)
-        moments = other.adam.state[other.network.weight]
-        return {"state": state, **_copies(other.network.state_dict() | moments)}
+        moments = other.adam.state[other.decoder.weight]
+        return {"state": state, **_copies(other.decoder.state_dict() | moments)}
 
     return read
 

@@ -16,7 +16,7 @@ from napari_samri.datasets import Manifest, prepare
 from napari_samri.embeddings.bank import BankHeader, PartPlan
 from napari_samri.embeddings.compute import encode_input
 from napari_samri.errors import InputWarning
-from napari_samri.models.loading import LoadedModel, load_model
+from napari_samri.models import LoadedModel, load_model
 from napari_samri.work.encoder import BankEncoder
 from napari_samri.work.rows import ReadyRow, RowReader
 
@@ -74,4 +74,4 @@ def ready_rows(
 
 def embed(model: LoadedModel, row: ReadyRow) -> NDArray[np.float32]:
     """Return the embedding (C, h, w) of a row."""
-    return encode_input(model.network.image_encoder, row.input_image, model.device)["image"]
+    return encode_input(model.network, row.input_image, model.device)["image"]

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from napari_samri.training.decoder import PromptedDecoder
 from random_vit_b import save_vit_b
 
 from napari_samri.datasets import Rules, prepare, write_manifest
@@ -35,7 +36,6 @@ from napari_samri.jobs.memory import keep_memory
 from napari_samri.models.loading import load_model
 from napari_samri.simulate import tight_boxes
 from napari_samri.training import TrainConfig, find_objective
-from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.losses import dice_loss, focal_loss
 from napari_samri.training.optimise import Optimiser
 from napari_samri.training.pairs import pairs_of

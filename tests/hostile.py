@@ -398,7 +398,7 @@ def _read_models(path: Path) -> object:
 
 
 def _make_starter(folder: Path) -> Path:
-    from napari_samri.models.starter.architecture import StarterConfig, StarterNetwork
+    from napari_samri.models.starter.network import StarterConfig, StarterNetwork
     from napari_samri.models.starter.weights import save_starter
 
     small = (8, 8, 8, 8)

@@ -15,7 +15,7 @@ from segment_anything.modeling import (
     TwoWayTransformer,
 )
 
-from napari_samri.models import architecture
+from napari_samri.models.sam1 import network
 
 if TYPE_CHECKING:
     import pytest
@@ -82,5 +82,5 @@ def with_other_decoder(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tens
 
 def install_tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the loading code take the tiny network for ViT-B during one test."""
-    monkeypatch.setitem(architecture.VIT_BY_WIDTH, WIDTH, "vit_b")
+    monkeypatch.setitem(network.VIT_BY_WIDTH, WIDTH, "vit_b")
     monkeypatch.setitem(sam_model_registry, "vit_b", build_tiny)

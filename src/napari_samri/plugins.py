@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +39,7 @@ class Registry(Generic[T]):
         self._kind = kind
         self._own = own
         self._registered: list[T] = []
-        self._found: tuple[T, ...] | None = None
+        self._found: tuple[list[T], list[T]] | None = None
 
     def register(self, thing: T) -> None:
         """Add a thing; it comes before those that were there."""
@@ -48,12 +51,17 @@ class Registry(Generic[T]):
             self._registered.remove(thing)
 
     def __iter__(self) -> Iterator[T]:
+        brought, own = self._others()
+        yield from (*self._registered, *brought, *own)
+
+    def _others(self) -> tuple[list[T], list[T]]:
+        """Return what other packages bring, and our own."""
         if self._found is None:
             brought = [
                 thing for entry in entry_points(group=self._group) for thing in self._load(entry)
             ]
-            self._found = (*brought, *self._own())
-        yield from (*self._registered, *self._found)
+            self._found = brought, list(self._own())
+        return self._found
 
     def _load(self, entry: EntryPoint) -> list[T]:
         try:
@@ -80,3 +88,86 @@ class Registry(Generic[T]):
         if isinstance(loaded, type) or (callable(loaded) and not isinstance(loaded, self._kind)):
             loaded = loaded()
         return [loaded] if isinstance(loaded, self._kind) else list(loaded)
+
+
+class Named(Protocol):
+    """Anything with an id."""
+
+    @property
+    def id(self) -> str:
+        """What it is known by."""
+
+
+N = TypeVar("N", bound=Named)
+
+
+class NamedRegistry(Registry[N]):
+    """Things with ids, of which each belongs to one thing: ours, registered, or brought, in turn.
+
+    Parameters
+    ----------
+    group, kind, own
+        See `Registry`.
+    noun : str
+        What people call such a thing.
+    error : type
+        Of what is raised where one is not known, or known already.
+    """
+
+    def __init__(
+        self,
+        group: str,
+        kind: type,
+        own: Callable[[], Iterable[N]],
+        *,
+        noun: str,
+        error: type[Exception] = InputError,
+    ) -> None:
+        super().__init__(group, kind, own)
+        self._noun = noun
+        self._error = error
+
+    def register(self, thing: N) -> None:
+        """Add a thing.
+
+        Raises
+        ------
+        InputError
+            If another one has its id.
+        """
+        if self.known().get(thing.id, thing) != thing:
+            message = f"a {self._noun} with the id '{thing.id}' exists already; choose another id."
+            raise self._error(message)
+        self.unregister(thing)
+        super().register(thing)
+
+    def known(self) -> dict[str, N]:
+        """Return all things by id."""
+        brought, own = self._others()
+        found: dict[str, N] = {}
+        for thing in (*own, *reversed(self._registered), *brought):
+            found.setdefault(thing.id, thing)
+        return found
+
+    def find(self, name: str) -> N:
+        """Return a thing by id.
+
+        Raises
+        ------
+        InputError
+            If there is none; the message offers the nearest ids.
+        """
+        known = self.known()
+        if name not in known:
+            message = (
+                f"'{name}' is no known {self._noun}. {did_you_mean(name, known)}"
+                f"Expected one of {', '.join(known)}."
+            )
+            raise self._error(message)
+        return known[name]
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a sentence that offers the names nearest to a wrong one, or nothing."""
+    near = get_close_matches(name, list(names), n=3)
+    return f"Did you mean {' or '.join(near)}? " if near else ""

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from napari_samri.errors import InputError, InputWarning, ModelError
-from napari_samri.models import bare, models_dir
+from napari_samri.models import models_dir, tuned
 from napari_samri.models.loading import load_model
 from tests.tiny import CHANNELS, install_tiny, tiny_tensors, with_other_decoder
 
@@ -40,7 +40,7 @@ def tensors() -> Tensors:
 def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a tiny network stand for ViT-B."""
     install_tiny(monkeypatch)
-    monkeypatch.setattr(bare, "BASES", {CHANNELS: "sam-vit-b"})
+    monkeypatch.setattr(tuned, "BASES", {CHANNELS: "sam-vit-b"})
 
 
 def before(prefix: str) -> Callable[[Tensors], Tensors]:
@@ -353,7 +353,7 @@ REFUSED: dict[str, tuple[Callable[[Tensors], Any], str]] = {
     ),
     "other names": (
         lambda t: before("encoder.")(t),
-        r"Found \d+ tensors, e\.g\. encoder\..*missing is 'image_encoder\.pos_embed'",
+        r"Found \d+ tensors, e\.g\. encoder\..*expected names like 'image_encoder\.pos_embed'",
     ),
     "two models": (
         lambda t: {**t, **before("model.")(with_other_decoder(t))},

@@ -23,7 +23,7 @@ from tests.tiny import build_tiny, install_tiny, tiny_tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_samri.models.loading import LoadedModel
+    from napari_samri.models import LoadedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -67,7 +67,7 @@ def test_the_library_loads_it_strictly_and_answers_the_same(
     box = np.array([10, 12, 50, 60])
     expected, scores, _ = library.predict(box=box, multimask_output=True)
     # The library knows one map of prompts only, and this decoder was tuned by the other.
-    ours = Predictor(replace(tuned, family=SAM), EmbeddingCache())
+    ours = Predictor(replace(tuned, preprocessing=SAM), EmbeddingCache())
     found = ours.predict(ours.embed(image), box_xyxy=box, multimask=True)
     assert (found.masks != expected).mean() < 1e-4
     np.testing.assert_allclose(found.scores, scores, rtol=1e-3, atol=1e-4)

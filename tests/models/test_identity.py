@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 from napari_samri.models.checkpoint import read_checkpoint
-from napari_samri.models.identity import encoder_sha256
 from napari_samri.models.loading import load_model
+from napari_samri.models.model import encoder_sha256
 from tests.tiny import tiny_tensors, with_other_decoder
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ def check_runs(model: loading.LoadedModel) -> None:
 def test_a_sam_checkpoint_by_path(tmp_path: Path, tensors: Tensors, as_text: bool) -> None:
     path = saved(tensors, tmp_path / "any_name.pth")
     model = load_model(str(path) if as_text else path, "cpu")
-    assert model.family is SAM
+    assert model.preprocessing is SAM
     assert (model.spec.id, model.spec.architecture) == ("any_name", "vit_b")
     assert model.device == torch.device("cpu")
     assert str(path) in model.spec.description
@@ -81,7 +81,7 @@ def test_a_tilde_is_the_home_folder(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     saved(tensors, tmp_path / "model.pth")
-    assert load_model("~/model.pth", "cpu").family is SAM
+    assert load_model("~/model.pth", "cpu").preprocessing is SAM
 
 
 def wrapped(tensors: Tensors) -> dict[str, dict[str, Any]]:
@@ -114,16 +114,16 @@ def test_medsam_is_told_by_its_name_and_said(tmp_path: Path, tensors: Tensors, n
         saved(tensors, path)
     with pytest.warns(InputWarning, match=f"{name}: taken for a MedSAM checkpoint"):
         model = load_model(path, "cpu")
-    assert model.family is MEDSAM
-    assert load_model(path, "cpu", family="sam").family is SAM
+    assert model.preprocessing is MEDSAM
+    assert load_model(path, "cpu", family="sam").preprocessing is SAM
 
 
 @pytest.mark.parametrize("name", ["vit_b_medicosam.pt", "sam_vit_b_01ec64.pth", "samri_box.pth"])
 def test_other_names_mean_sams_preprocessing(tmp_path: Path, tensors: Tensors, name: str) -> None:
     path = saved(tensors, tmp_path / name)
-    assert load_model(path, "cpu").family is SAM
+    assert load_model(path, "cpu").preprocessing is SAM
     medsam = load_model(path, "cpu", family="medsam")
-    assert medsam.family is MEDSAM
+    assert medsam.preprocessing is MEDSAM
     check_runs(medsam)
 
 
@@ -133,7 +133,7 @@ def test_a_family_that_does_not_fit_is_refused(
 ) -> None:
     path = saved(tensors, tmp_path / "model.pth")
     if family == "":
-        assert load_model(path, "cpu", family=family).family is SAM
+        assert load_model(path, "cpu", family=family).preprocessing is SAM
         return
     with pytest.raises(ModelError, match=f"'{family}' does not fit.*sam or medsam"):
         load_model(path, "cpu", family=family)
@@ -192,7 +192,7 @@ def test_an_unknown_name_is_refused(name: str) -> None:
 
 def test_the_starter_is_in_the_package() -> None:
     model = load_model("starter", "cpu")
-    assert model.family.id == model.spec.family == "starter"
+    assert model.preprocessing.id == model.spec.family == "starter"
     assert model.encoder == load_model(STARTER_FILE, "cpu").encoder
     check_runs(model)
 
@@ -211,7 +211,7 @@ def test_a_model_of_the_catalogue_put_there_by_hand(tensors: Tensors) -> None:
     saved(tensors, models_dir() / spec.download.filename)
     model = load_model("samri-box", "cpu")
     assert model.spec == spec
-    assert model.family is SAM
+    assert model.preprocessing is SAM
 
 
 def test_a_model_of_the_catalogue_with_a_wrong_file(tensors: Tensors) -> None:
@@ -236,7 +236,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModelSpec]:
             description="",
         )
         spec = replace(base, **changes)
-        monkeypatch.setattr("napari_samri.models.registry._registered", {spec.id: spec})
+        monkeypatch.setattr("napari_samri.models.registry.MODELS._registered", [spec])
         return spec
 
     return register
@@ -264,7 +264,7 @@ def test_a_registered_model_loads_with_its_family(
     spec = register(family="medsam")
     saved(tensors, models_dir() / "mine.pth")
     model = load_model("mine", "cpu")
-    assert (model.spec, model.family) == (spec, MEDSAM)
+    assert (model.spec, model.preprocessing) == (spec, MEDSAM)
     assert load_model("mine", "cpu", family="sam").spec == replace(spec, family="sam")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from napari_samri.errors import ModelError
 from napari_samri.models import find_model, known_models, register_model, registry
-from napari_samri.models.preprocessing import FAMILIES
+from napari_samri.models.preprocessing import known_preprocessings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ ARCHITECTURES = {
 
 @pytest.fixture(autouse=True)
 def _fresh_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry.MODELS, "_registered", [])
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -88,7 +88,7 @@ def test_the_catalogue_is_consistent() -> None:
     assert next(iter(models)) == "starter"
     files = [model.download.filename for model in models.values() if model.download]
     assert len(files) == len(set(files))
-    assert {model.family for model in models.values()} <= {*FAMILIES, "starter"}
+    assert {model.family for model in models.values()} <= known_preprocessings().keys()
     unavailable = {model.id for model in models.values() if not model.available}
     assert unavailable == {"mobilesam", "litemedsam"}
     sizes = {m.id: m.download.size for m in models.values() if m.download and m.download.size}
@@ -164,6 +164,7 @@ def install(
         lines = (f"e{i} = {target.replace('here', module)}" for i, target in enumerate(targets))
         (info / "entry_points.txt").write_text("\n".join(["[napari_samri.models]", *lines, ""]))
         monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(registry.MODELS, "_found", None)  # nothing has been looked for
         request.addfinalizer(lambda: sys.modules.pop(module, None))
 
     return install

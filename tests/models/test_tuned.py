@@ -23,7 +23,7 @@ from tests.tiny import install_tiny, tiny_tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_samri.models.loading import LoadedModel
+    from napari_samri.models import LoadedModel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -79,7 +79,7 @@ def test_a_decoder_by_path_finds_the_checkpoint_it_was_tuned_from(
     assert (model.spec.id, model.spec.title) == ("best", "Knees")
     assert model.spec.architecture == "vit_b"
     assert model.spec.score_is_stale
-    assert model.family == replace(SAM, exact=True)
+    assert model.preprocessing == replace(SAM, exact=True)
     assert model.card == read_decoder_card(decoder)
 
 
@@ -97,7 +97,7 @@ def test_a_decoder_of_the_starter(tmp_path: Path) -> None:
     model = load_model(add_tuned(path).id, "cpu")
     check_tuned(model, starter)
     assert not model.spec.score_is_stale
-    assert model.family.id == "starter"
+    assert model.preprocessing.id == "starter"
 
 
 def test_a_decoder_of_a_known_model(tmp_path: Path) -> None:
@@ -117,8 +117,8 @@ def test_a_decoder_of_a_known_model(tmp_path: Path) -> None:
 def test_a_family_that_was_chosen_stays_with_the_decoder(checkpoint: Path, tmp_path: Path) -> None:
     path = tune(load_model(checkpoint, "cpu", family="medsam"), tmp_path / "x.safetensors")
     exact = replace(MEDSAM, exact=True)  # as decoders are tuned here
-    assert load_model(path, "cpu").family == exact
-    assert load_model(path, "cpu", family="medsam").family == exact
+    assert load_model(path, "cpu").preprocessing == exact
+    assert load_model(path, "cpu", family="medsam").preprocessing == exact
     with pytest.raises(ModelError, match="'medsam', and runs with that only; 'sam'"):
         load_model(path, "cpu", family="sam")
 
@@ -129,7 +129,7 @@ def test_a_medsam_base_is_not_guessed_anew(tmp_path: Path) -> None:
     with pytest.warns(InputWarning, match="taken for a MedSAM"):
         base = load_model(path, "cpu")
     decoder = tune(base, tmp_path / "x.safetensors")
-    assert load_model(decoder, "cpu").family.id == MEDSAM.id  # warnings are errors
+    assert load_model(decoder, "cpu").preprocessing.id == MEDSAM.id  # warnings are errors
 
 
 def test_a_decoder_that_is_tuned_again_keeps_its_base(decoder: Path, tmp_path: Path) -> None:
@@ -223,9 +223,9 @@ def test_another_encoder_is_refused_by_name(
 
 def test_an_unknown_id_is_told(decoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = replace(known_models()["starter"], id="my-starter", download=None)
-    monkeypatch.setattr(registry, "_registered", {spec.id: spec})
+    monkeypatch.setattr(registry.MODELS, "_registered", [spec])
     path = tune(load_model("my-starter", "cpu"), decoder)
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry.MODELS, "_registered", [])
     with pytest.raises(ModelError, match="tuned from my-starter, which is not here"):
         load_model(path, "cpu")
     assert load_model(path, "cpu", base="starter").spec.title == "Knees"

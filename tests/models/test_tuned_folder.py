@@ -235,7 +235,7 @@ def test_only_tuned_decoders_are_removed(decoder: Path, news: list[int]) -> None
 
 
 def test_registering_a_model_is_told(news: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.setattr(registry.MODELS, "_registered", [])
     register_model(replace(find_model("sam-vit-b"), id="mine"))
     assert len(news) == 1
 

@@ -44,7 +44,7 @@ def test_an_exported_vit_b_gives_the_same_masks(vit_b_path: Path, tmp_path: Path
     image = make_slice((256, 220)).astype(np.float64)
     library.set_image(minmax_rgb(image))
     # The library knows one map of prompts only, and this decoder was tuned by the other.
-    ours = Predictor(replace(tuned, family=SAM), EmbeddingCache())
+    ours = Predictor(replace(tuned, preprocessing=SAM), EmbeddingCache())
     embedding = ours.embed(image)
     shares = []
     for prompt in prompts(embedding.slice_shape).values():

@@ -19,8 +19,7 @@ from skimage import transform
 from torch.nn import functional as F
 
 from napari_samri.geometry.intensity import percentile_window
-from napari_samri.models.preprocessing import LITEMEDSAM, MEDSAM, SAM, Family
-from napari_samri.models.starter.family import STARTER
+from napari_samri.models.preprocessing import LITEMEDSAM, MEDSAM, SAM, STARTER, Preprocessing
 from tests.oracle.conftest import make_slice
 
 if TYPE_CHECKING:
@@ -49,7 +48,9 @@ def logits(seed: int) -> torch.Tensor:
     return torch.where(fine > 0.4, 5.0, -14.0)
 
 
-def check_masks(family: Family, shape: tuple[int, int], values: torch.Tensor, cut: float) -> None:
+def check_masks(
+    family: Preprocessing, shape: tuple[int, int], values: torch.Tensor, cut: float
+) -> None:
     """Compare masks with values (M, H, W) cut at a number, but for pixels within rounding of it."""
     found = family.make_frame(shape).logits_to_masks(logits(0).numpy())
     clear = (values - cut).abs() > 1e-3
@@ -111,7 +112,7 @@ def medsam_volume(image: Array) -> Array:
 
 @pytest.mark.parametrize("kind", ["positive", "z-scored"])
 @pytest.mark.parametrize("family", [MEDSAM, LITEMEDSAM], ids=lambda family: family.id)
-def test_medsam_intensities(family: Family, kind: str) -> None:
+def test_medsam_intensities(family: Preprocessing, kind: str) -> None:
     image = volume((181, 217), kind).astype(np.float64)
     window = percentile_window(image)
     expected = medsam_volume(image)
@@ -170,7 +171,7 @@ def test_litemedsam_input(shape: tuple[int, int]) -> None:
     small = cv2.resize(rgb, (w, h), interpolation=cv2.INTER_AREA)
     unit = (small - small.min()) / np.clip(small.max() - small.min(), 1e-8, None)
     padded = np.pad(unit, ((0, 256 - h), (0, 256 - w), (0, 0)))
-    found = LITEMEDSAM.to_input(grey)[0].permute(1, 2, 0).numpy()
+    found = LITEMEDSAM.to_input(grey)[0].transpose(1, 2, 0)
     np.testing.assert_allclose(found, padded, atol=1.01 / 255)  # OpenCV rounds halves otherwise
     assert np.abs(found - padded).mean() < 1e-3
 

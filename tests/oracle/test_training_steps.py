@@ -13,11 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_samri.models import find_model
-from napari_samri.models.loading import LoadedModel
-from napari_samri.models.preprocessing import SAM
+from napari_samri.models.sam1 import Sam1Network
 from napari_samri.training import TrainConfig
-from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.objective import Objective, find_objective
 from napari_samri.training.optimise import Optimiser
 from napari_samri.training.ranks import Ranks
@@ -52,11 +49,15 @@ def samples() -> Samples:
     truth[4, 40:44, 30:60] = True
     generator = torch.Generator().manual_seed(5)
     return Samples(
-        torch.randn(2, 32, 16, 16, generator=generator),
+        {"image": torch.randn(2, 32, 16, 16, generator=generator)},
         torch.tensor([0, 1, 0, 1, 1]),
         truth,
         torch.rand(5, numbers_needed(2), generator=generator),
     )
+
+
+def embedding_of(chosen: Samples, at: int) -> torch.Tensor:
+    return chosen.features["image"][chosen.image[at]]
 
 
 def gradient(sam: Sam) -> torch.Tensor:
@@ -66,8 +67,7 @@ def gradient(sam: Sam) -> torch.Tensor:
 
 
 def ours(sam: Sam, objective: Objective, chosen: Samples) -> tuple[float, torch.Tensor]:
-    model = LoadedModel(find_model("sam-vit-b"), sam, SAM, "tiny", torch.device("cpu"))
-    loss = sum(each.mean() for each in rounds(PromptedDecoder(model), chosen, objective))
+    loss = sum(each.mean() for each in rounds(Sam1Network.of(sam), chosen, objective))
     sam.zero_grad()
     loss.backward()
     return float(loss), gradient(sam)
@@ -148,7 +148,7 @@ def test_a_step_of_samri(sam: Sam, with_point: bool, code: bool) -> None:
         share = 0.45 + 0.1 * numbers[4] if code else numbers[4]
         points = [(pixel_at(truth, share), 1)] if with_point else []
         box = jittered(truth, numbers, 10 if code else 5)
-        logits, _ = answer(sam, chosen.embeddings[chosen.image[at]], box=box, points=points)
+        logits, _ = answer(sam, embedding_of(chosen, at), box=box, points=points)
         target = chosen.truth[at].float()[None, None]
         total = total + (10 if code else 20) * focal(logits, target) + dice(logits, target)
     assert_same(sam, total / 5, ours(sam, find_objective(name, code_compat=code), chosen))
@@ -163,7 +163,7 @@ def test_a_step_of_medsam(sam: Sam) -> None:
     total = torch.zeros(())
     for at, truth in enumerate(chosen.truth.numpy()):
         out = [int(21 * number) for number in chosen.numbers[at, :4].tolist()]
-        logits, _ = answer(sam, chosen.embeddings[chosen.image[at]], box=outwards(truth, out))
+        logits, _ = answer(sam, embedding_of(chosen, at), box=outwards(truth, out))
         target = chosen.truth[at].float()[None, None]
         total = total + dice(logits, target) + entropy(logits, target)
     assert_same(sam, total / 5, ours(sam, find_objective("medsam"), chosen))
@@ -188,7 +188,7 @@ def test_a_step_of_medicosam_with_two_corrections(sam: Sam) -> None:
 
 def _medicosam(sam: Sam, chosen: Samples, at: int, truth: Mask, kinds: list[str]) -> torch.Tensor:
     numbers = chosen.numbers[at].tolist()
-    embedding, target = chosen.embeddings[chosen.image[at]], chosen.truth[at].float()
+    embedding, target = embedding_of(chosen, at), chosen.truth[at].float()
     prompt: dict[str, Any] = {"points": []}
     kinds.append("box" if numbers[5] < 0.5 else "point")
     if numbers[5] < 0.5:
@@ -248,9 +248,8 @@ def assert_same(sam: Sam, loss: torch.Tensor, found: tuple[float, torch.Tensor])
 def test_optimisers_as_published(
     sam: Sam, name: str, kind: Any, decay: float, rates: tuple[float, float], tmp_path: Path
 ) -> None:
-    model = LoadedModel(find_model("sam-vit-b"), sam, SAM, "tiny", torch.device("cpu"))
     config = TrainConfig(bank=tmp_path, out=tmp_path, objective=find_objective(name))
-    made = Optimiser(PromptedDecoder(model), config, Ranks())
+    made = Optimiser(Sam1Network.of(sam), config, Ranks())
     assert type(made.adam) is kind
     assert made.adam.param_groups[0]["weight_decay"] == decay
     for epoch, rate in enumerate(rates):

@@ -30,7 +30,6 @@ from napari_samri.jobs.events import (
 from napari_samri.models.loading import load_model
 from napari_samri.training import TrainConfig, fit
 from napari_samri.training.curves import read_curves
-from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.loop import make_run
 from napari_samri.training.objective import MEDICOSAM, MEDSAM, SAMRI_BOX
 from napari_samri.training.optimise import Optimiser, decays
@@ -333,7 +332,7 @@ def test_no_epoch_was_better(bank: Path, tmp_path: Path) -> None:
 
 def test_matrices_decay_and_nothing_else(bank: Path, tmp_path: Path) -> None:
     model = load_model("starter", "cpu")
-    optimiser = Optimiser(PromptedDecoder(model), config_of(bank, tmp_path), Ranks())
+    optimiser = Optimiser(model.network, config_of(bank, tmp_path), Ranks())
     free = {name for name, value in optimiser.parameters.items() if not decays(name, value)}
     rest = optimiser.parameters.keys() - free
     assert "mask_tokens.weight" in free

@@ -14,7 +14,8 @@ from napari_samri.datasets.rules import SPLITS
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import Cancelled
 from napari_samri.jobs.events import Stopped, is_last
-from napari_samri.models.preprocessing import FAMILIES, MEDSAM
+from napari_samri.models import known_preprocessings
+from napari_samri.models.preprocessing import MEDSAM
 from napari_samri.simulate import tight_boxes
 from napari_samri.training import TrainConfig
 from napari_samri.training.cost import Counts, estimate
@@ -73,7 +74,7 @@ def made_up(**changes: Any) -> SimpleNamespace:
     """Return what `split_pairs` reads of a bank: a person a row, 40 of them, in two data sets."""
     people = 40
     facts = {
-        "header": SimpleNamespace(low_res_size=256, preprocessing="minmax.longest-1024.v1"),
+        "header": SimpleNamespace(family="sam"),
         "rows": {
             "split": np.full(people, SPLITS.index("zero-shot")),
             "slice_shape": np.tile([100, 200], (people, 1)),
@@ -126,11 +127,10 @@ def test_areas_are_those_in_the_frame_of_the_model() -> None:
     # One pixel of 100 x 200: 1.6 low-resolution pixels, but 3.3 where the slice is stretched.
     shape = np.array([[100, 200]])
     assert low_res_scale(made_up(), shape).tolist() == [[1.28, 1.28]]
-    stretched = SimpleNamespace(low_res_size=256, preprocessing=MEDSAM.preprocessing)
+    stretched = SimpleNamespace(family=MEDSAM.id)
     assert low_res_scale(made_up(header=stretched), shape).tolist() == [[2.56, 1.28]]
-    for family in FAMILIES.values():
-        header = SimpleNamespace(low_res_size=256, preprocessing=family.preprocessing)
-        found = low_res_scale(made_up(header=header), shape)[0]
+    for family in known_preprocessings().values():
+        found = low_res_scale(made_up(header=SimpleNamespace(family=family.id)), shape)[0]
         expected = np.array(family.make_frame((100, 200)).low_res_extent) / [100, 200]
         np.testing.assert_allclose(found, expected)
 
@@ -143,9 +143,11 @@ def test_boxes_are_those_of_the_slice(bank: Path) -> None:
     samples = source.to_samples(read, np.zeros((1, 6), np.float32))
     assert samples is not None
     assert samples.boxes is not None
-    scale = 256 / max(opened.rows["slice_shape"][row])
+    shape = opened.rows["slice_shape"][row]
+    # The shorter side fills a whole number of the input's 256 pixels.
+    down, across = np.floor(shape * 256 / max(shape) + 0.5) / shape
     x0, y0, x1, y1 = opened.pairs["box_xyxy"][0]
-    expected = [x0 * scale, y0 * scale, (x1 + 1) * scale - 1, (y1 + 1) * scale - 1]
+    expected = [x0 * across, y0 * down, (x1 + 1) * across - 1, (y1 + 1) * down - 1]
     np.testing.assert_allclose(samples.boxes[0], expected, rtol=1e-5)
     # What the mask says is the same, but for what a low-resolution pixel cannot tell.
     np.testing.assert_allclose(samples.boxes, tight_boxes(samples.truth), atol=1)

@@ -34,12 +34,12 @@ def optimiser_of(seed: int, *, steps: int = 0) -> Any:
         network(torch.ones(2, 4)).pow(2).sum().backward()
         adam.step()
     return SimpleNamespace(
-        decoder=SimpleNamespace(decoder=network), parameters=parameters, adam=adam
+        network=SimpleNamespace(trainable=network), parameters=parameters, adam=adam
     )
 
 
 def numbers(optimiser: Any) -> dict[str, torch.Tensor]:
-    found = {k: v.clone() for k, v in optimiser.decoder.decoder.state_dict().items()}
+    found = {k: v.clone() for k, v in optimiser.network.trainable.state_dict().items()}
     for name, parameter in optimiser.parameters.items():
         moments = optimiser.adam.state.get(parameter, {})
         found |= {f"{key}.{name}": value.clone() for key, value in moments.items()}

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_samri.errors import InputError
-from napari_samri.models.loading import LoadedModel, load_model
-from napari_samri.training.decoder import Prompt, PromptedDecoder
+from napari_samri.models import Layout, LoadedModel, PromptBatch, load_model
+from napari_samri.models.sam1 import Sam1Network
 from napari_samri.training.objective import (
     MEDICOSAM,
     OBJECTIVES,
@@ -22,7 +22,7 @@ from napari_samri.training.objective import (
     Objective,
     find_objective,
 )
-from napari_samri.training.step import Samples, first_prompt, numbers_needed, rounds
+from napari_samri.training.step import Samples, first_prompts, numbers_needed, rounds
 from napari_samri.training.validate import plain_answers
 from tests.tiny import random_tiny
 
@@ -36,15 +36,21 @@ def test_no_box_misses_its_object(objective: Objective) -> None:
     truth = torch.zeros(1, 256, 256, dtype=torch.bool)
     truth[0, 100:104, 100:104] = True
     many = Samples(
-        torch.zeros(1, 4, 4, 4),
+        {"image": torch.zeros(1, 4, 4, 4)},
         torch.zeros(500, dtype=torch.long),
         truth.expand(500, -1, -1),
         torch.rand(500, 6, generator=torch.Generator().manual_seed(0)),
     )
-    prompt = first_prompt(many, replace(objective, p_box=1))
-    low, high = (prompt.points[prompt.labels == corner].reshape(500, 2) for corner in (2, 3))
+    prompts = first_prompts(many, replace(objective, p_box=1), SAME)
+    low, high = (
+        prompts.points_input[prompts.labels == corner].reshape(500, 2) for corner in (2, 3)
+    )
     assert (low <= 100).all()
     assert (high >= 103).all()
+
+
+# A layout whose input is the low-resolution frame itself.
+SAME = Layout(input_size=256, low_res_size=256, features={})
 
 
 @cache
@@ -53,7 +59,11 @@ def tiny_model() -> LoadedModel:
     from napari_samri.models.preprocessing import SAM
 
     return LoadedModel(
-        find_model("sam-vit-b"), random_tiny(input_size=256), SAM, "tiny", torch.device("cpu")
+        find_model("sam-vit-b"),
+        Sam1Network.of(random_tiny(input_size=256)),
+        SAM,
+        "tiny",
+        torch.device("cpu"),
     )
 
 
@@ -63,17 +73,12 @@ def starter_model() -> LoadedModel:
 
 
 def low_res(model: LoadedModel) -> int:
-    return int(model.network.prompt_encoder.mask_input_size[0])
+    return model.network.layout.low_res_size
 
 
 def embeddings_of(model: LoadedModel, count: int) -> torch.Tensor:
-    encoder = model.network.prompt_encoder
-    return torch.randn(
-        count,
-        encoder.embed_dim,
-        *encoder.image_embedding_size,
-        generator=torch.Generator().manual_seed(0),
-    )
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(count, *model.network.layout.features["image"], generator=generator)
 
 
 def by_hand(
@@ -96,18 +101,17 @@ def by_hand(
 @torch.no_grad()
 def test_prompts_of_all_kinds_in_one_batch_are_those_of_sam() -> None:
     model = tiny_model()
-    decoder, size = PromptedDecoder(model), low_res(model)
+    network, size = model.network, low_res(model)
     embeddings = embeddings_of(model, 2)
-    scale = decoder.scale
+    scale = network.layout.input_size / size
     mask = torch.randn(1, 1, size, size, generator=torch.Generator().manual_seed(1))
     points = torch.tensor([[[3.0, 4], [20, 30]], [[7, 9], [0, 0]], [[5, 6], [9, 12]]])
     labels = torch.tensor([[2.0, 3], [1, -1], [2, 3]])
     has_mask = torch.tensor([False, False, True])
     masks = torch.zeros(3, 1, size, size)
     masks[2] = mask[0]
-    logits, scores = decoder(
-        embeddings, torch.tensor([0, 0, 1]), Prompt(points, labels, masks, has_mask)
-    )
+    prompts = PromptBatch(network.layout.low_res_to_input(points, labels), labels, masks, has_mask)
+    logits, scores = network.decode({"image": embeddings}, prompts, image=torch.tensor([0, 0, 1]))
 
     def box(x0: float, y0: float, x1: float, y1: float) -> torch.Tensor:
         corners = [x0 * scale, y0 * scale, (x1 + 1) * scale - 1, (y1 + 1) * scale - 1]
@@ -138,19 +142,21 @@ def test_the_starter_answers_in_training_as_it_does_in_the_viewer(with_point: bo
     predictor = Predictor(model, EmbeddingCache())
     tensor = embeddings_of(model, 1)
     embedding = Embedding(
-        tensor[0].numpy(), (256, 256), predictor.encoder, model.family.preprocessing, "key"
+        tensor[0].numpy(), (256, 256), predictor.encoder, model.preprocessing.identity, "key"
     )
     box = [40, 50, 120, 90]
     answer = predictor.predict(
         embedding, box_xyxy=box, points_xy=[[60, 70]] if with_point else None
     )
-    points = torch.tensor([[[40.0, 50], [120, 90]]])
-    labels = torch.tensor([[2.0, 3]])
+    # Beside a prompt of another kind, on another image.
+    points = torch.tensor([[[40.0, 50], [120, 90]], [[9, 9], [0, 0]]])
+    labels = torch.tensor([[2.0, 3], [1, -1]])
     if with_point:
-        points = torch.cat([torch.tensor([[[60.0, 70]]]), points], dim=1)
-        labels = torch.cat([torch.ones(1, 1), labels], dim=1)
-    prompt = Prompt(points, labels, None, torch.zeros(1, dtype=torch.bool))
-    logits, _ = PromptedDecoder(model)(tensor, torch.zeros(1, dtype=torch.long), prompt)
+        points = torch.cat([torch.tensor([[[60.0, 70]], [[20, 20]]]), points], dim=1)
+        labels = torch.cat([torch.ones(2, 1), labels], dim=1)
+    prompts = PromptBatch(points, labels, None, torch.zeros(2, dtype=torch.bool))
+    features = {"image": torch.cat([tensor, tensor.flip(1)])}
+    logits, _ = model.network.decode(features, prompts)
     np.testing.assert_allclose(logits[0, :1].numpy(), answer.logits, rtol=1e-3, atol=1e-3)
 
 
@@ -162,7 +168,7 @@ def samples(model: LoadedModel, count: int = 4, seed: int = 0) -> Samples:
         x, y = torch.randint(2, size - 20, (2,), generator=generator).tolist()
         truth[number, y : y + 6 + number, x : x + 12] = True
     return Samples(
-        embeddings_of(model, 2),
+        {"image": embeddings_of(model, 2)},
         torch.arange(count) % 2,
         truth,
         torch.rand(count, numbers_needed(8), generator=generator),
@@ -170,11 +176,9 @@ def samples(model: LoadedModel, count: int = 4, seed: int = 0) -> Samples:
 
 
 def gradient(model: LoadedModel, objective: Any, chosen: Samples, total: int) -> torch.Tensor:
-    decoder = PromptedDecoder(model)
-    for parameter in decoder.parameters():
-        parameter.requires_grad_(True)
-        parameter.grad = None
-    for loss in rounds(decoder, chosen, objective):
+    decoder = model.network.trainable.requires_grad_(True)
+    decoder.zero_grad()
+    for loss in rounds(model.network, chosen, objective):
         (loss.sum() / total).backward()
     grads = [p.grad for p in decoder.parameters() if p.grad is not None]
     return torch.cat([grad.flatten() for grad in grads])
@@ -189,7 +193,7 @@ def test_a_sample_learns_the_same_alone_and_in_a_batch(name: str) -> None:
     parts = []
     for picked in ([0], [1, 3], [2]):
         part = Samples(
-            every.embeddings, every.image[picked], every.truth[picked], every.numbers[picked]
+            every.features, every.image[picked], every.truth[picked], every.numbers[picked]
         )
         parts.append(gradient(model, objective, part, 4))
     torch.testing.assert_close(sum(parts), whole, rtol=1e-3, atol=1e-6)
@@ -200,30 +204,29 @@ def test_both_kinds_of_first_prompt_come_in_their_share() -> None:
     model = tiny_model()
     one = samples(model, 1)
     many = Samples(
-        one.embeddings,
+        one.features,
         one.image.expand(2000),
         one.truth.expand(2000, -1, -1),
         torch.rand(2000, 6, generator=torch.Generator().manual_seed(0)),
     )
-    boxes = (first_prompt(many, OBJECTIVES["simple"]).labels == 2).any(dim=1)
+    boxes = (first_prompts(many, OBJECTIVES["simple"], SAME).labels == 2).any(dim=1)
     assert 0.45 < boxes.float().mean() < 0.55
-    assert (first_prompt(many, SAMRI_BOX).labels == 2).any(dim=1).all()
-    both = first_prompt(many, OBJECTIVES["samri-bp"]).labels
+    assert (first_prompts(many, SAMRI_BOX, SAME).labels == 2).any(dim=1).all()
+    both = first_prompts(many, OBJECTIVES["samri-bp"], SAME).labels
     assert ((both == 1).sum(dim=1) == 1).all()
     assert ((both == 2).sum(dim=1) == 1).all()
 
 
-def test_each_correction_adds_a_point_of_each_kind() -> None:
+def test_each_correction_adds_a_point_of_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
-    decoder = PromptedDecoder(model)
-    seen = []
+    seen, decode = [], Sam1Network.decode
 
-    def watch(_: Any, arguments: Any, __: Any) -> None:
-        seen.append(arguments[2])
+    def watched(network: Sam1Network, features: Any, prompts: PromptBatch, **options: Any) -> Any:
+        seen.append(prompts)
+        return decode(network, features, prompts, **options)
 
-    handle = decoder.register_forward_hook(watch)
-    losses = list(rounds(decoder, samples(model), MEDICOSAM))
-    handle.remove()
+    monkeypatch.setattr(Sam1Network, "decode", watched)
+    losses = list(rounds(model.network, samples(model), MEDICOSAM))
     assert len(losses) == 9
     assert [prompt.labels.shape[1] for prompt in seen] == [2 + 2 * n for n in range(9)]
     shares = torch.stack([prompt.has_mask.float().mean() for prompt in seen[1:]])
@@ -252,10 +255,10 @@ def test_what_makes_no_sense_is_refused() -> None:
 
 def test_validation_counts_the_masks_after_each_correction() -> None:
     model = tiny_model()
-    decoder, some = PromptedDecoder(model), samples(model)
+    network, some = model.network, samples(model)
     objective = replace(MEDICOSAM, n_steps=2)
-    first = plain_answers(decoder, some, objective)
-    every = plain_answers(decoder, some, objective, 2)
+    first = plain_answers(network, some, objective)
+    every = plain_answers(network, some, objective, 2)
     assert [len(first), len(every)] == [1, 3]
     assert torch.equal(first[0], every[0])
     assert not torch.equal(every[1], every[2])

@@ -92,7 +92,7 @@ def test_masks_lie_on_the_copy_that_is_shown(run: TrainConfig) -> None:
     assert samples is not None
     for at, each in enumerate((bank, *copies)):
         np.testing.assert_array_equal(samples.truth[at].numpy(), each.labels(row) == label)
-        np.testing.assert_array_equal(samples.embeddings[at].numpy(), each.embedding(row))
+        np.testing.assert_array_equal(samples.features["image"][at].numpy(), each.embedding(row))
     held_out = int(np.flatnonzero(bank.rows["split"] == 1)[0])
     _, *_, places = source.read([Group(held_out, (int(bank.labels(held_out).max()),), (0,), 1)])
     assert places == [0], "a slice that has no copy is shown as it is"

@@ -47,9 +47,10 @@ def run(options: argparse.Namespace) -> None:
 
 def _summary(model: LoadedModel, path: Path) -> str:
     text = f"{path}: {model.spec.title} as {model.spec.architecture}"
-    if model.family.id == "sam":
+    seen = model.preprocessing
+    if seen.id == "sam":
         return text
     return (
-        f"{text}. It expects images as {model.family.id} does ({model.family.preprocessing}), "
+        f"{text}. It expects images as {seen.id} does ({seen.identity}), "
         "which other tools may not do by themselves."
     )

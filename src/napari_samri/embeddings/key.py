@@ -17,7 +17,7 @@ def encoder_identity(weights: str, backend: str = "", precision: str = "") -> st
     Parameters
     ----------
     weights : str
-        SHA-256 of the encoder's tensors (`napari_samri.models.identity.encoder_sha256`).
+        SHA-256 of the encoder's tensors (`napari_samri.models.model.encoder_sha256`).
     backend, precision : str
         Empty for torch in float32, whose numbers are the reference. Others, such as
         ``openvino`` and ``int8``, have keys of their own.

@@ -1,70 +1,102 @@
-"""Which network a checkpoint's tensors fit, told by their names and shapes alone."""
+"""Which networks there are, and which of them a checkpoint's tensors fit.
+
+To add a network, write a module that makes a `Network` of a checkpoint, and register an
+`Architecture`; a package brings one by the entry point group ``napari_samri.architectures``.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from napari_samri.errors import ModelError
+from napari_samri.models.network import Architecture
+from napari_samri.models.sam1 import VITS
+from napari_samri.models.starter import STARTER_NETWORK
+from napari_samri.plugins import NamedRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from napari_samri.models.checkpoint import Checkpoint
+    from napari_samri.models.network import Shapes
 
-VIT_BY_WIDTH = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
-_POSITIONS = "image_encoder.pos_embed"
 _TINY_VIT = "image_encoder.patch_embed.seq.0.c.weight"
 _PATCHES = "image_encoder.patch_embed.proj.weight"
-# Networks that are near to SAM's and cannot be run, by a part of their tensors' names.
-_FOREIGN = (
-    ("Adapter", "SAM-Med2D (its encoder has adapters)"),
-    ("image_encoder.trunk.", "SAM 2 or MedSAM2"),
-    ("sam_mask_decoder.", "SAM 2 or MedSAM2"),
-    ("image_encoder.backbone.", "SAM 2 (transformers)"),
-    ("mask_decoder.hf_", "SAM-HQ (its decoder has a token more)"),
-    ("mask_decoder.hq_", "SAM-HQ (its decoder has a token more)"),
-    ("lora_", "a SAM with low-rank adapters"),
+
+
+def _marked(name: str, title: str, *marks: str) -> Architecture:
+    """Return a network near to SAM's that cannot be run, known by a part of its tensors' names."""
+
+    def fits(shapes: Shapes) -> bool:
+        return any(mark in tensor for tensor in shapes for mark in marks)
+
+    return Architecture(id=name, title=title, fits=fits)
+
+
+_OWN = (*VITS, STARTER_NETWORK)
+_NOT_RUN = (
+    _marked("sam_med2d", "SAM-Med2D (its encoder has adapters)", "Adapter"),
+    _marked("sam2", "SAM 2 or MedSAM2", "image_encoder.trunk.", "sam_mask_decoder."),
+    _marked("sam2_transformers", "SAM 2 (transformers)", "image_encoder.backbone."),
+    _marked(
+        "sam_hq", "SAM-HQ (its decoder has a token more)", "mask_decoder.hf_", "mask_decoder.hq_"
+    ),
+    _marked("sam_lora", "a SAM with low-rank adapters", "lora_"),
+    Architecture(
+        id="sam_med3d",
+        title="SAM-Med3D (its encoder takes volumes)",
+        fits=lambda shapes: len(shapes.get(_PATCHES, ())) == 5,
+    ),
+    Architecture(
+        id="mobile_sam",
+        title="MobileSAM",
+        fits=lambda shapes: shapes.get(_TINY_VIT, ())[-1:] == (3,),
+    ),
+    Architecture(
+        id="lite_medsam",
+        title="LiteMedSAM",
+        fits=lambda shapes: shapes.get(_TINY_VIT, ())[-1:] == (1,),
+    ),
 )
-_STARTER = "image_encoder.stages.0.0.weight"
+ARCHITECTURES = NamedRegistry(
+    "napari_samri.architectures",
+    Architecture,
+    lambda: (*_OWN, *_NOT_RUN),
+    noun="architecture",
+    error=ModelError,
+)
+register_architecture = ARCHITECTURES.register
+unregister_architecture = ARCHITECTURES.unregister
+find_architecture = ARCHITECTURES.find
 
 
-def detect_architecture(checkpoint: Checkpoint) -> str:
-    """Return ``vit_b``, ``vit_l``, ``vit_h``, ``starter``, ``mobile_sam`` or ``lite_medsam``.
+def detect_architecture(checkpoint: Checkpoint) -> Architecture:
+    """Return the architecture that a checkpoint's tensors fit, one that can be run if there is any.
+
+    What has the marks of a variant of SAM's networks is that variant and no plain SAM: a plugin
+    that runs the variant comes before.
 
     Raises
     ------
     ModelError
-        If the tensors fit none of these; the message says what they look like.
+        If the tensors fit none that can be run; the message says what they look like.
     """
     shapes = {name: tuple(value.shape) for name, value in checkpoint.tensors.items()}
-    for mark, what in _FOREIGN:
-        if any(mark in name for name in shapes):
-            raise ModelError(_unsupported(checkpoint, what))
-    if len(shapes.get(_PATCHES, ())) == 5:
-        raise ModelError(_unsupported(checkpoint, "SAM-Med3D (its encoder takes volumes)"))
-    if _STARTER in shapes:
-        return "starter"
-    if _TINY_VIT in shapes:
-        return "mobile_sam" if shapes[_TINY_VIT][-1:] == (3,) else "lite_medsam"
-    width = next(reversed(shapes.get(_POSITIONS, ())), 0)
-    if width in VIT_BY_WIDTH:
-        return VIT_BY_WIDTH[width]
-    found = f"'{_POSITIONS}' of width {width}" if width else _listed(shapes)
-    message = (
-        f"{checkpoint.path}: not a checkpoint of a SAM-family model. Found {found}; missing is "
-        f"'{_POSITIONS}' of width {', '.join(map(str, VIT_BY_WIDTH))}. Expected SAM ViT-B, -L or "
-        "-H, or a model tuned from one of them."
-    )
+    fitting = [each for each in ARCHITECTURES.known().values() if each.fits(shapes)]
+    variants = [each for each in fitting if each not in _OWN]
+    chosen = [each for each in variants or fitting if each.runs]
+    if chosen:
+        return chosen[0]
+    runs = [each.title for each in ARCHITECTURES.known().values() if each.runs]
+    if variants:
+        what = f"looks like {variants[0].title}, which this version cannot run"
+    else:
+        what = (
+            f"not a checkpoint of a SAM-family model. Found {_listed(shapes)}; expected names like "
+            "'image_encoder.pos_embed'"
+        )
+    message = f"{checkpoint.path}: {what}. Expected {', '.join(runs)}, or a model tuned from one."
     raise ModelError(message)
 
 
-def _listed(shapes: Mapping[str, object]) -> str:
-    names = sorted(shapes)
-    return f"{len(names)} tensors, e.g. {', '.join(names[:3])}"
-
-
-def _unsupported(checkpoint: Checkpoint, what: str) -> str:
-    return (
-        f"{checkpoint.path}: looks like {what}, which this version cannot run. Expected SAM "
-        "ViT-B, -L or -H, or a model tuned from one of them (SAMRI, MedSAM, MedicoSAM)."
-    )
+def _listed(shapes: Shapes) -> str:
+    some = [f"{name} {shape}" for name, shape in sorted(shapes.items())[:3]]
+    return f"{len(shapes)} tensors, e.g. {', '.join(some)}"

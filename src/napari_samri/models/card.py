@@ -69,7 +69,7 @@ class DecoderCard:
         What people read.
     base : Base
     architecture, family, preprocessing : str
-        As the base's: `ModelSpec.architecture`, `Family.id` and `Family.preprocessing`.
+        As the base's: `ModelSpec.architecture`, `Preprocessing.id` and `Preprocessing.identity`.
     encoder, prompt_encoder : str
         SHA-256 of the base's tensors (`napari_samri.models.identity`), which were frozen.
     objective : mapping

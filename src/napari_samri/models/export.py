@@ -9,13 +9,13 @@ import torch
 from napari_samri.atomic import replacing
 from napari_samri.errors import InputError, ModelError, StoreError
 from napari_samri.filenames import has_suffix
-from napari_samri.models.architecture import VIT_BY_WIDTH
+from napari_samri.models.architecture import ARCHITECTURES, find_architecture
 from napari_samri.models.checkpoint import read_checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_samri.models.loading import LoadedModel
+    from napari_samri.models.model import LoadedModel
 
 SUFFIXES = (".pth", ".pt")
 
@@ -61,10 +61,11 @@ def check_exportable(architecture: str, title: str) -> None:
     ------
     ModelError
     """
-    if architecture not in VIT_BY_WIDTH.values():
+    if not find_architecture(architecture).in_sam:
+        fitting = (each.id for each in ARCHITECTURES.known().values() if each.in_sam)
         message = (
             f"{title} is a {architecture} network, which the SAM library does not know; expected "
-            f"{', '.join(VIT_BY_WIDTH.values())}. Tune a model with one of these to use it in "
+            f"{', '.join(fitting)}. Tune a model with one of these to use it in "
             "other tools; this one runs in napari-samri only."
         )
         raise ModelError(message)

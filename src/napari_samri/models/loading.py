@@ -6,66 +6,41 @@ import logging
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_samri.errors import ModelError
 from napari_samri.filenames import CHECKPOINT_SUFFIXES, expand_user, has_suffix, stem_of
-from napari_samri.models.architecture import detect_architecture
-from napari_samri.models.bare import assumed_base, is_bare_decoder, with_bare_decoder
+from napari_samri.models.architecture import detect_architecture, find_architecture
 from napari_samri.models.bases import remember_base
 from napari_samri.models.card import DecoderCard, is_decoder
 from napari_samri.models.checkpoint import Checkpoint, read_checkpoint
 from napari_samri.models.device import resolve_device
 from napari_samri.models.download import fetch
-from napari_samri.models.identity import encoder_sha256
-from napari_samri.models.preprocessing import FAMILIES, Family
+from napari_samri.models.model import LoadedModel, encoder_sha256
+from napari_samri.models.preprocessing import known_preprocessings
 from napari_samri.models.recognise import spec_of_file
 from napari_samri.models.registry import find_model, known_models
-from napari_samri.models.sam1 import build_vit
-from napari_samri.models.starter import STARTER, build_starter, check_packaged
-from napari_samri.models.tuned import locate_base, with_decoder
+from napari_samri.models.starter import check_packaged
+from napari_samri.models.tuned import (
+    assumed_base,
+    is_bare_decoder,
+    locate_base,
+    with_bare_decoder,
+    with_decoder,
+)
 from napari_samri.models.tuned_folder import decoder_spec
 
 if TYPE_CHECKING:
     import torch
 
     from napari_samri.models.download import ProgressCallback
+    from napari_samri.models.network import Network
+    from napari_samri.models.preprocessing import Preprocessing
     from napari_samri.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
 STARTER_WEIGHTS = "starter.safetensors"
-_FAMILIES = FAMILIES | {STARTER.id: STARTER}
-_VIT_FAMILIES = ("sam", "medsam")
-_LISTED_ONLY = {"mobile_sam": "MobileSAM", "lite_medsam": "LiteMedSAM"}
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedModel:
-    """A network on its device, with all that is needed to run it.
-
-    Parameters
-    ----------
-    spec : ModelSpec
-    network : torch.nn.Module
-        With SAM's three parts: `image_encoder`, `prompt_encoder`, `mask_decoder`.
-    family : Family
-    encoder : str
-        SHA-256 of the encoder's tensors.
-    device : torch.device
-    path : Path or None
-        Of the checkpoint, if it was given by path; of a tuned model, its base's.
-    card : DecoderCard or None
-        Of a tuned model.
-    """
-
-    spec: ModelSpec
-    network: Any
-    family: Family
-    encoder: str
-    device: torch.device
-    path: Path | None = None
-    card: DecoderCard | None = None
 
 
 def load_model(
@@ -157,7 +132,7 @@ def _load_bare(
         message = f"{path}: a decoder alone; expected the whole model of {checkpoint.path}."
         raise ModelError(message)
     base = _load_whole(spec, whole, target, bare.family)
-    own = spec_of_file(checkpoint, base.spec.architecture, base.spec.family)
+    own = spec_of_file(checkpoint, find_architecture(base.spec.architecture), base.spec.family)
     return with_bare_decoder(base, checkpoint, replace(own, base=base.spec.id))
 
 
@@ -166,24 +141,39 @@ def _load_whole(
 ) -> LoadedModel:
     path = checkpoint.path
     architecture = detect_architecture(checkpoint)
-    if architecture in _LISTED_ONLY:
+    known = spec is not None
+    if spec is None:
+        spec = spec_of_file(checkpoint, architecture, family)
+    elif spec.architecture != architecture.id:
         message = (
-            f"{path}: a {_LISTED_ONLY[architecture]} checkpoint, which this version cannot run."
+            f"{path}: its tensors fit the architecture {architecture.id}, but {spec.title} is "
+            f"{spec.architecture}. The file belongs to another model."
         )
         raise ModelError(message)
-    known = spec is not None
-    spec = _checked(spec, checkpoint, architecture, family)
-    network = _build(checkpoint, architecture)
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
+    spec = replace(spec, family=family) if family else spec
+    network = architecture.build(checkpoint).requires_grad_(False)
     return LoadedModel(
         spec=spec,
         network=network.to(target),
-        family=_FAMILIES[spec.family],
+        preprocessing=_fitting_preprocessing(spec, network, path),
         encoder=encoder_sha256(network.state_dict()),
         device=target,
         path=None if known else path,
     )
+
+
+def _fitting_preprocessing(spec: ModelSpec, network: Network, path: Path) -> Preprocessing:
+    """Return a model's preprocessing, which has to make inputs of its network's shape."""
+    layout = network.layout
+    shape = (layout.channels, layout.input_size, layout.input_size)
+    fitting = {p.id: p for p in known_preprocessings().values() if p.input_shape == shape}
+    if spec.family not in fitting:
+        message = (
+            f"{path}: the family '{spec.family}' does not fit a {spec.architecture} checkpoint, "
+            f"whose input is {shape}; expected {' or '.join(fitting)}."
+        )
+        raise ModelError(message)
+    return fitting[spec.family]
 
 
 def _find(model: str | Path, progress: ProgressCallback | None) -> tuple[ModelSpec | None, Path]:
@@ -219,33 +209,3 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except (OSError, ValueError):  # too long, or a null character
         return False
-
-
-def _checked(
-    spec: ModelSpec | None, checkpoint: Checkpoint, architecture: str, family: str | None
-) -> ModelSpec:
-    """Return the entry of a model that may have come by path, checked against its file."""
-    path = checkpoint.path
-    if spec is None:
-        spec = spec_of_file(checkpoint, architecture, family)
-    elif spec.architecture != architecture:
-        message = (
-            f"{path}: its tensors fit the architecture {architecture}, but {spec.title} is "
-            f"{spec.architecture}. The file belongs to another model."
-        )
-        raise ModelError(message)
-    spec = replace(spec, family=family) if family else spec
-    fitting = (STARTER.id,) if architecture == "starter" else _VIT_FAMILIES
-    if spec.family not in fitting:
-        message = (
-            f"{path}: the family '{spec.family}' does not fit a {architecture} checkpoint; "
-            f"expected {' or '.join(fitting)}."
-        )
-        raise ModelError(message)
-    return spec
-
-
-def _build(checkpoint: Checkpoint, architecture: str) -> Any:
-    if architecture == "starter":
-        return build_starter(checkpoint)
-    return build_vit(checkpoint, architecture)

@@ -18,10 +18,9 @@ from napari_samri.models.card import DECODER_PREFIX
 from napari_samri.models.catalogue import CATALOGUE
 from napari_samri.models.checkpoint import read_checkpoint
 from napari_samri.models.download import local_path
-from napari_samri.models.preprocessing import FAMILIES, MEDSAM, SAM
+from napari_samri.models.preprocessing import MEDSAM, SAM
 from napari_samri.models.registry import known_models
 from napari_samri.models.spec import BEST, SINGLE, ModelSpec
-from napari_samri.models.starter import STARTER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
     from napari_samri.models.checkpoint import Checkpoint
+    from napari_samri.models.network import Architecture
 
 _SCORE_PREFIX = f"{DECODER_PREFIX}iou_prediction_head."
 # What the trainer of MedicoSAM and micro-sam writes beside the model. It trains the score, and
@@ -37,13 +37,15 @@ _SCORE_PREFIX = f"{DECODER_PREFIX}iou_prediction_head."
 _INTERACTIVE_TRAINER = frozenset({"model_state", "decoder_state"})
 
 
-def spec_of_file(checkpoint: Checkpoint, architecture: str, family: str | None) -> ModelSpec:
+def spec_of_file(
+    checkpoint: Checkpoint, architecture: Architecture, family: str | None
+) -> ModelSpec:
     """Return the entry of a checkpoint that was given by its path.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-    architecture : str
+    architecture : Architecture
         As `detect_architecture` tells it.
     family : str or None
         As the user says; None to tell it from the file.
@@ -53,25 +55,26 @@ def spec_of_file(checkpoint: Checkpoint, architecture: str, family: str | None) 
     spec = ModelSpec(
         id=name,
         title=name,
-        family=STARTER.id if architecture == STARTER.id else SAM.id,
-        architecture=architecture,
+        family=family or architecture.family,
+        architecture=architecture.id,
         download=None,
         licence="unknown",
         description=f"The checkpoint {path}.",
     )
-    published = _published(path, architecture)
+    published = _published(path, architecture.id)
     if published is not None:
         return _with_traits(spec, published, family)
-    if architecture == STARTER.id:
-        return replace(spec, family=family or spec.family)
-    family = family or _guessed_family(path)
-    known = FAMILIES.get(family)
+    if architecture.original is None:
+        return spec
+    family = family or _guessed_family(path, spec)
     interactive = checkpoint.entries >= _INTERACTIVE_TRAINER
     return replace(
         spec,
         family=family,
-        score_is_stale=not interactive and (family == MEDSAM.id or _is_stale(checkpoint, spec)),
-        takes_points=known is None or known.takes_points,
+        score_is_stale=not interactive
+        and (family == MEDSAM.id or _is_stale(checkpoint, architecture.original)),
+        # As the published model is that a family is named after.
+        takes_points=all(spec.takes_points for spec in CATALOGUE if spec.id == family),
         lone_point=BEST if interactive else SINGLE,
     )
 
@@ -107,9 +110,9 @@ def _published(path: Path, architecture: str) -> ModelSpec | None:
     return None
 
 
-def _guessed_family(path: Path) -> str:
-    if "medsam" not in stem_of(path, CHECKPOINT_SUFFIXES).lower():
-        return SAM.id
+def _guessed_family(path: Path, spec: ModelSpec) -> str:
+    if spec.family != SAM.id or "medsam" not in spec.id.lower():
+        return spec.family
     # MedSAM's tensors have SAM's layout: nothing but its name tells its preprocessing.
     message = (
         f"{path.name}: taken for a MedSAM checkpoint because of its name, and given "
@@ -119,13 +122,13 @@ def _guessed_family(path: Path) -> str:
     return MEDSAM.id
 
 
-def _is_stale(checkpoint: Checkpoint, spec: ModelSpec) -> bool:
-    """Tell whether a decoder was trained while SAM's head for the score was left as it was.
+def _is_stale(checkpoint: Checkpoint, original_id: str) -> bool:
+    """Tell whether a decoder was trained, but not the original's head for its score.
 
-    Also true where SAM's file is not here to compare with.
+    Also true where the original's file is not here to compare with.
     """
-    sam = next((s for s in _models_of_sam() if s.architecture == spec.architecture), None)
-    path = None if sam is None else local_path(sam)
+    found = known_models().get(original_id)
+    path = None if found is None else local_path(found)
     if path is None:
         return True
     try:
@@ -135,10 +138,6 @@ def _is_stale(checkpoint: Checkpoint, spec: ModelSpec) -> bool:
     mine = _decoder(checkpoint.tensors)
     changed = {name for name, value in mine.items() if not _is_same(value, original.get(name))}
     return bool(changed) and not any(name.startswith(_SCORE_PREFIX) for name in changed)
-
-
-def _models_of_sam() -> list[ModelSpec]:
-    return [spec for name, spec in known_models().items() if name.startswith("sam-vit-")]
 
 
 def _decoder(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

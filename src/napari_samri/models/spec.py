@@ -45,7 +45,7 @@ class ModelSpec:
     title : str
         What people read.
     family : str
-        Key of `napari_samri.models.preprocessing.FAMILIES`: its preprocessing and prompts.
+        Id of its `napari_samri.models.preprocessing.Preprocessing`.
     architecture : str
         Which network its tensors fit: ``vit_b``, ``vit_l``, ``vit_h``, ``starter``, ...
     download : Download or None

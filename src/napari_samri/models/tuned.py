@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
+from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from napari_samri._version import __version__
-from napari_samri.errors import ModelError
+from napari_samri.errors import InputWarning, ModelError
 from napari_samri.models.bases import base_of_file, find_base
 from napari_samri.models.card import Base, DecoderCard, check_names, prompts_of
 from napari_samri.models.download import models_dir
-from napari_samri.models.identity import prompt_encoder_sha256
+from napari_samri.models.model import LoadedModel, prompt_encoder_sha256
+from napari_samri.models.network import fill
 from napari_samri.models.registry import known_models
-from napari_samri.models.sam1 import fill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import torch
+
     from napari_samri.models.checkpoint import Checkpoint
-    from napari_samri.models.loading import LoadedModel
+    from napari_samri.models.network import Network
     from napari_samri.models.spec import ModelSpec
 
 
@@ -48,8 +50,8 @@ def card_of(
         title=title,
         base=_base(model),
         architecture=model.spec.architecture,
-        family=model.family.id,
-        preprocessing=model.family.preprocessing,
+        family=model.preprocessing.id,
+        preprocessing=model.preprocessing.identity,
         encoder=model.encoder,
         prompt_encoder=prompt_encoder_sha256(model.network.state_dict()),
         objective=objective,
@@ -90,11 +92,28 @@ def with_decoder(
     """
     _check_base(base, checkpoint.path, card)
     check_names(list(checkpoint.tensors), checkpoint.path)
-    decoder = base.network.mask_decoder
-    fill(torch.nn.ModuleDict({"mask_decoder": decoder}), checkpoint)
-    decoder.to(base.device)
-    family = replace(base.family, exact=card.exact_prompts)
-    return replace(base, spec=spec, card=card, family=family)
+    network = with_own_parts(base, checkpoint)
+    preprocessing = replace(base.preprocessing, exact=card.exact_prompts)
+    return replace(base, network=network, spec=spec, card=card, preprocessing=preprocessing)
+
+
+def with_own_parts(base: LoadedModel, checkpoint: Checkpoint) -> Network:
+    """Return the base's network but for the parts that a checkpoint has, which must fit exactly.
+
+    The base stays as it was; the tensors of all other parts are shared.
+
+    Raises
+    ------
+    ModelError
+        If the tensors do not fit.
+    """
+    parts = tuple({f"{name.partition('.')[0]}." for name in checkpoint.tensors})
+    tensors = base.network.state_dict(keep_vars=True)
+    # What deepcopy takes for copied already is shared.
+    shared = {id(value): value for name, value in tensors.items() if not name.startswith(parts)}
+    network = deepcopy(base.network, shared)
+    fill(network, checkpoint, parts)
+    return network.to(base.device).requires_grad_(False)
 
 
 def _base(model: LoadedModel) -> Base:
@@ -112,7 +131,7 @@ def _check_base(base: LoadedModel, decoder: Path, card: DecoderCard) -> None:
             card.prompt_encoder,
             prompt_encoder_sha256(base.network.state_dict()),
         ),
-        "preprocessing": (card.preprocessing, base.family.preprocessing),
+        "preprocessing": (card.preprocessing, base.preprocessing.identity),
     }
     for part, (expected, found) in parts.items():
         if found != expected:
@@ -133,3 +152,53 @@ def _remedy(card: DecoderCard) -> str:
         f"Put {card.base.name} (sha256 {card.base.sha256}) beside it or into {models_dir()}, or "
         "give it: load_model(decoder, base=checkpoint)."
     )
+
+
+# Decoders alone, without a card: put onto a base that has the shapes of their tensors.
+
+# What a decoder alone may bring along; the encoder is its base's.
+_PARTS = ("mask_decoder", "prompt_encoder")
+_WITNESS = "mask_decoder.iou_token.weight"
+# Known models by the channels of their embeddings; ViT-L and -H have ViT-B's.
+BASES = {256: "sam-vit-b", 96: "starter"}
+
+
+def is_bare_decoder(tensors: Mapping[str, torch.Tensor]) -> bool:
+    """Tell whether tensors are a decoder's, perhaps with its prompt encoder, and no encoder's."""
+    return _WITNESS in tensors and all(name.partition(".")[0] in _PARTS for name in tensors)
+
+
+def assumed_base(checkpoint: Checkpoint) -> str:
+    """Return the id of the known model that a decoder's shapes fit, and warn that it is a guess.
+
+    Raises
+    ------
+    ModelError
+        If they fit none.
+    """
+    channels = checkpoint.tensors[_WITNESS].shape[-1]
+    if channels not in BASES:
+        message = (
+            f"{checkpoint.path}: a decoder alone, for embeddings of {channels} channels; expected "
+            f"{' or '.join(map(str, BASES))}, or the model that it was tuned from: "
+            "load_model(decoder, base=checkpoint)."
+        )
+        raise ModelError(message)
+    message = (
+        f"{checkpoint.path.name}: a decoder alone, put onto {BASES[channels]}, whose shapes it "
+        "fits. Its masks are right only if it was tuned from that; if not, give the model that "
+        "it was tuned from: load_model(decoder, base=checkpoint)."
+    )
+    warnings.warn(message, InputWarning, stacklevel=2)
+    return BASES[channels]
+
+
+def with_bare_decoder(base: LoadedModel, checkpoint: Checkpoint, spec: ModelSpec) -> LoadedModel:
+    """Return a model with another decoder, and prompt encoder if the file has one, strictly.
+
+    Raises
+    ------
+    ModelError
+        If the tensors do not fit.
+    """
+    return replace(base, network=with_own_parts(base, checkpoint), spec=spec)

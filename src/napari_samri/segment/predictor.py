@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from napari_samri.embeddings import (
-    IMAGE,
     Embedding,
     EmbeddingCache,
     default_cache,
@@ -19,7 +18,15 @@ from napari_samri.embeddings import (
 )
 from napari_samri.errors import InputError, InputWarning, ModelError
 from napari_samri.geometry import row, table
-from napari_samri.models import BEST, LoadedModel, box_prior, fast_products, load_model
+from napari_samri.models import (
+    BEST,
+    LoadedModel,
+    PromptBatch,
+    best_where,
+    choose_candidates,
+    fast_products,
+    load_model,
+)
 from napari_samri.prompts import Box, Point
 from napari_samri.segment.candidates import Candidates
 
@@ -29,13 +36,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_samri.embeddings import Checkpoint, Features
-    from napari_samri.geometry import Frame, Window
-    from napari_samri.models import ModelSpec, ProgressCallback
+    from napari_samri.geometry import Window
+    from napari_samri.models import Choose, ModelSpec, ProgressCallback
 
     Array = NDArray[Any]
     Bytes = NDArray[np.uint8]
     FloatArray = NDArray[np.float32]
-    Points = tuple[torch.Tensor, torch.Tensor]
 
 
 class Predictor:
@@ -51,7 +57,7 @@ class Predictor:
         self._model = model
         self.cache = cache
         # A frame makes its resampling matrices once; slices of a volume share one.
-        self._frame = lru_cache(maxsize=8)(model.family.make_frame)
+        self._frame = lru_cache(maxsize=8)(model.preprocessing.make_frame)
 
     @property
     def spec(self) -> ModelSpec:
@@ -71,7 +77,7 @@ class Predictor:
     @property
     def needs_window(self) -> bool:
         """Whether slices of a volume should be embedded with the volume's intensity window."""
-        return self._model.family.windowed
+        return self._model.preprocessing.windowed
 
     def embed(
         self,
@@ -102,8 +108,8 @@ class Predictor:
         features = self.cache.get_or_compute(
             key,
             lambda: encode(
-                self._model.network.image_encoder,
-                self._model.family,
+                self._model.network,
+                self._model.preprocessing,
                 image,
                 self.device,
                 checkpoint,
@@ -122,15 +128,15 @@ class Predictor:
 
     def _prepared(self, slice_2d: ArrayLike, window: Window | None) -> tuple[Bytes, str]:
         """Return a slice as the encoder's family takes it, and the key of its embedding."""
-        image = self._model.family.to_uint8(check_slice(slice_2d), window)
-        return image, embedding_key(self.encoder, self._model.family.preprocessing, image)
+        image = self._model.preprocessing.to_uint8(check_slice(slice_2d), window)
+        return image, embedding_key(self.encoder, self._model.preprocessing.identity, image)
 
     def _embedding(self, features: Features, image: Bytes, key: str) -> Embedding:
         return Embedding(
             features=features,
             slice_shape=(image.shape[0], image.shape[1]),
             encoder=self.encoder,
-            preprocessing=self._model.family.preprocessing,
+            preprocessing=self._model.preprocessing.identity,
             key=key,
         )
 
@@ -180,28 +186,29 @@ class Predictor:
         box = _box(box_xyxy, embedding.slice_shape)
         mask = self._mask(mask_logits)
         _check_any(points, box, mask)
-        boxes_input = self._box_input(box, frame)
-        prior = None
-        if mask is None and boxes_input is not None and self._model.family.box_prior:
-            mask = prior = box_prior(boxes_input, frame.input_size)
-        sparse, dense = self._model.network.prompt_encoder(
-            points=self._points_input(points, frame), boxes=boxes_input, masks=mask
+        prompt = PromptBatch.of_one(
+            self.device,
+            points_input=None if points is None else frame.points_to_input(points[0]),
+            labels=None if points is None else points[1],
+            box_input=None if box is None else frame.box_to_input(box),
+            mask=mask,
         )
-        choose = not multimask and self._is_ambiguous(points, box, mask)
-        logits, scores = self._model.network.mask_decoder(
-            image_embeddings=self._tensor(embedding.features[IMAGE])[None],
-            image_pe=self._model.network.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=multimask or choose,
+        # Copies: arrays of the cache are read-only, which torch tensors cannot be.
+        features = {
+            name: torch.tensor(np.asarray(value, np.float32), device=self.device)[None]
+            for name, value in embedding.features.items()
+        }
+        logits, scores = self._model.network.decode(
+            features, prompt, choose=self._choice(prompt, multimask=multimask)
         )
-        if prior is not None:
-            logits = logits + prior  # posterior log-odds
         low, found = logits[0].float().cpu().numpy(), scores[0].float().cpu().numpy()
-        if choose:
-            best = slice(found.argmax(), found.argmax() + 1)
-            low, found = low[best], found[best]
         return Candidates(masks=frame.logits_to_masks(low), scores=found, logits=low)
+
+    def _choice(self, prompt: PromptBatch, *, multimask: bool) -> Choose:
+        """Return what chooses the masks that a prompt is answered by."""
+        if multimask:
+            return choose_candidates
+        return best_where(prompt.is_lone_point & (self.spec.lone_point == BEST))
 
     def _warn_of_points(self) -> None:
         """Tell whoever called `predict` that this model was trained without points."""
@@ -211,16 +218,6 @@ class Predictor:
                 "meaning. Draw a box, or choose a model that was trained with points."
             )
             warnings.warn(message, InputWarning, stacklevel=3)
-
-    def _is_ambiguous(
-        self,
-        points: tuple[FloatArray, FloatArray] | None,
-        box: FloatArray | None,
-        mask: torch.Tensor | None,
-    ) -> bool:
-        """Tell whether a prompt is a lone point, and the model one that then chooses of three."""
-        alone = points is not None and len(points[1]) == 1 and points[1][0] == 1
-        return alone and box is None and mask is None and self.spec.lone_point == BEST
 
     def mask_to_logits(self, embedding: Embedding, mask: Array) -> FloatArray:
         """Turn a mask (H, W) of the slice into `mask_logits` (1, L, L), to refine it.
@@ -237,7 +234,7 @@ class Predictor:
         return self._frame(embedding.slice_shape).mask_to_logits(mask > 0)
 
     def _check_embedding(self, embedding: Embedding) -> None:
-        mine = (self.encoder, self._model.family.preprocessing)
+        mine = (self.encoder, self._model.preprocessing.identity)
         if (embedding.encoder, embedding.preprocessing) != mine:
             message = (
                 f"the embedding was made by another encoder ({embedding.encoder[:8]}, "
@@ -246,35 +243,19 @@ class Predictor:
             )
             raise ModelError(message)
 
-    def _tensor(self, array: Array) -> torch.Tensor:
-        # A copy: arrays of the cache are read-only, which torch tensors cannot be.
-        return torch.tensor(np.asarray(array, np.float32), device=self.device)
-
-    def _points_input(
-        self, points: tuple[FloatArray, FloatArray] | None, frame: Frame
-    ) -> Points | None:
-        if points is None:
-            return None
-        points_input = self._tensor(frame.points_to_input(points[0]))
-        return points_input[None], self._tensor(points[1])[None]
-
-    def _box_input(self, box_slice: FloatArray | None, frame: Frame) -> torch.Tensor | None:
-        if box_slice is None:
-            return None
-        return self._tensor(frame.box_to_input(box_slice)).reshape(1, 4)
-
-    def _mask(self, mask_logits: ArrayLike | None) -> torch.Tensor | None:
+    def _mask(self, mask_logits: ArrayLike | None) -> FloatArray | None:
+        """Return checked logits (L, L), or None."""
         if mask_logits is None:
             return None
-        expected = self._model.network.prompt_encoder.mask_input_size
+        side = self._model.network.layout.low_res_size
         array = np.asarray(mask_logits, np.float32)
-        if array.shape not in {tuple(expected), (1, *expected)} or not np.isfinite(array).all():
+        if array.shape not in {(side, side), (1, side, side)} or not np.isfinite(array).all():
             message = (
                 f"the mask prompt's shape is {array.shape}; expected finite logits of shape "
-                f"(1, {expected[0]}, {expected[1]}), as in Candidates.logits."
+                f"(1, {side}, {side}), as in Candidates.logits."
             )
             raise InputError(message)
-        return self._tensor(array).reshape(1, 1, *expected)
+        return array.reshape(side, side)
 
 
 def load_predictor(

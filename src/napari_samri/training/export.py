@@ -46,5 +46,5 @@ def save_best(run: Run, split: str, dice: Mapping[str, float]) -> None:
         return
     scores = {f"dice, {name}": round(value, 4) for name, value in dice.items()}
     card = replace(run.card, epochs=run.state.epoch + 1, scores=scores)
-    tensors = run.optimiser.decoder.decoder.state_dict()
+    tensors = run.model.network.trainable.state_dict()
     write_decoder(best_path(run.config.out, split), tensors, card)

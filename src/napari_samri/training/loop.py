@@ -16,7 +16,6 @@ from napari_samri.jobs import Event, Finished, Measured, Noted, Progressed, Star
 from napari_samri.models import load_model, resolve_device
 from napari_samri.training.config import turned_bank
 from napari_samri.training.curves import add_point, save_picture
-from napari_samri.training.decoder import PromptedDecoder
 from napari_samri.training.export import first_card, save_best
 from napari_samri.training.optimise import Optimiser
 from napari_samri.training.pairs import UNTOUCHED, VALIDATION_SPLITS, split_pairs
@@ -83,7 +82,7 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
     bank = Bank(config.bank)
     model = load_model(config.model, device, family=config.family)
     bank.header.check_model(
-        model.encoder, model.family.preprocessing, model.spec.title, config.bank
+        model.encoder, model.preprocessing.identity, model.spec.title, config.bank
     )
     splits = split_pairs(
         bank,
@@ -97,7 +96,7 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
     def chosen_of(split: str) -> ValidationSet:
         return ValidationSet.of(splits[split], config.validate_masks, config.masks_per_slice)
 
-    optimiser = Optimiser(PromptedDecoder(model), config, ranks)
+    optimiser = Optimiser(model.network, config, ranks)
     identity = json.dumps({**json.loads(config.identity()), "bank": bank.fingerprint})
     path = config.out / FILE
     state = load_state(path, optimiser, identity) if path.exists() else RunState()

@@ -15,9 +15,11 @@ from napari_samri.training.step import rounds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import nn
+
     from napari_samri.jobs import Cancel
+    from napari_samri.models import Network
     from napari_samri.training.config import TrainConfig
-    from napari_samri.training.decoder import PromptedDecoder
     from napari_samri.training.plan import Group
     from napari_samri.training.ranks import Ranks
     from napari_samri.training.step import Samples
@@ -37,22 +39,21 @@ class StepSums:
 
 
 class Optimiser:
-    """Takes steps on a decoder.
+    """Takes steps on the decoder of a network.
 
     Parameters
     ----------
-    decoder : PromptedDecoder
+    network : Network
     config : TrainConfig
     ranks : Ranks
     """
 
-    def __init__(self, decoder: PromptedDecoder, config: TrainConfig, ranks: Ranks) -> None:
-        self.decoder = decoder
+    def __init__(self, network: Network, config: TrainConfig, ranks: Ranks) -> None:
+        self.network = network
         self._objective = config.objective
         self._ranks = ranks
-        self.parameters = dict(_trained(decoder, quality=config.objective.trains_quality))
-        for parameter in decoder.parameters():
-            parameter.requires_grad_(False)
+        self.parameters = dict(_trained(network.trainable, quality=config.objective.trains_quality))
+        network.trainable.requires_grad_(False)
         for parameter in self.parameters.values():
             parameter.requires_grad_(True)
         groups: list[dict[str, Any]] = [
@@ -86,7 +87,7 @@ class Optimiser:
         self, sums: StepSums, samples: Samples, groups: list[Group], cancel: Cancel = never
     ) -> None:
         """Add the gradients of a piece of the batch, unless it is left on the way."""
-        for loss in rounds(self.decoder, samples, self._objective):
+        for loss in rounds(self.network, samples, self._objective):
             whole = loss.sum()
             if not torch.isfinite(whole):
                 bad = samples.image[~torch.isfinite(loss)]
@@ -150,7 +151,7 @@ def decays(name: str, parameter: torch.nn.Parameter) -> bool:
     return parameter.ndim > 1 and not name.startswith(_TOKENS)
 
 
-def _trained(decoder: PromptedDecoder, *, quality: bool) -> list[tuple[str, torch.nn.Parameter]]:
+def _trained(decoder: nn.Module, *, quality: bool) -> list[tuple[str, torch.nn.Parameter]]:
     """Return the parameters that get a loss.
 
     Without a loss on the predicted IoU, its head and the candidates' own networks would only
@@ -160,6 +161,6 @@ def _trained(decoder: PromptedDecoder, *, quality: bool) -> list[tuple[str, torc
     heads = ("iou_prediction_head.", *(f"output_hypernetworks_mlps.{n}." for n in (1, 2, 3)))
     return [
         (name, parameter)
-        for name, parameter in decoder.decoder.named_parameters()
+        for name, parameter in decoder.named_parameters()
         if (quality or not name.startswith(heads)) and not name.endswith("k_proj.bias")
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.datasets import SPLITS
+from napari_samri.models import find_preprocessing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,11 +84,10 @@ def pairs_of(bank: Bank, split: str, *, components: bool = False, least_pixels: 
 
 def low_res_scale(bank: Bank, shape: NDArray[Any]) -> NDArray[np.float64]:
     """Return low-resolution pixels per pixel (N, 2) along the rows and columns of slices (N, 2)."""
-    size = float(bank.header.low_res_size)
-    if ".stretch-" in bank.header.preprocessing:
-        return size / shape.astype(np.float64)
-    longest = shape.max(axis=1, keepdims=True) if len(shape) else shape
-    return np.broadcast_to(size / longest.astype(np.float64), shape.shape)
+    make_frame = find_preprocessing(bank.header.family).make_frame
+    shapes, of_slice = np.unique(shape, axis=0, return_inverse=True)
+    extents = [make_frame((int(height), int(width))).low_res_extent for height, width in shapes]
+    return (np.array(extents).reshape(-1, 2) / shapes)[of_slice.reshape(-1)]
 
 
 def _in_pieces(pairs: Pairs, components: NDArray[Any]) -> Pairs:

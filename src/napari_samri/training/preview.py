@@ -171,7 +171,7 @@ def _masks_of(run: Run, group: Group) -> list[tuple[int, NDArray[np.bool_]]]:
     samples = run.source.to_samples(read, numbers)
     if samples is None:
         return []
-    (masks,) = plain_answers(run.optimiser.decoder, samples, run.config.objective)
+    (masks,) = plain_answers(run.model.network, samples, run.config.objective)
     label_of = dict(zip(group.samples, group.labels, strict=True))
     answers = zip(places, masks.cpu().numpy(), strict=True)
     return [(label_of[place], mask) for place, mask in answers]

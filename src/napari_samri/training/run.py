@@ -223,7 +223,7 @@ class Run:
         (there,) = self.ranks.sum_numbers([float(path.exists())])
         if not self.untouched.groups or there < self.ranks.ranks:
             return None
-        decoder = self.optimiser.decoder.decoder
+        decoder = self.model.network.trainable
         as_trained = {name: value.clone() for name, value in decoder.state_dict().items()}
         best = read_checkpoint(path).tensors
         decoder.load_state_dict({name: best[DECODER_PREFIX + name] for name in as_trained})
@@ -248,7 +248,7 @@ class Run:
 
     def _dice_on(self, chosen: ValidationSet) -> float | None:
         return mean_dice(
-            self.optimiser.decoder,
+            self.model.network,
             self.source,
             chosen,
             self.config.objective,

@@ -83,7 +83,7 @@ class BankSource:
         truth = torch.from_numpy(np.stack(masks)).to(self._device)
         known = torch.from_numpy(np.stack(boxes)).to(self._device)
         return Samples(
-            embeddings=embeddings,
+            features={"image": embeddings},
             image=torch.tensor(image, device=self._device),
             truth=truth,
             numbers=torch.from_numpy(numbers[places]).to(self._device),
@@ -99,6 +99,7 @@ class _Boxes:
         self._order = np.argsort(keys, kind="stable")
         self._keys = keys[self._order]
         self._bank = bank
+        self._scales = low_res_scale(bank, bank.rows["slice_shape"])
 
     def of(self, row: int, number: int) -> NDArray[np.float32]:
         """Return the box (4,) of an object, both ends inside; NaN of a piece, which has none."""
@@ -107,8 +108,7 @@ class _Boxes:
         if piece or at == len(self._keys) or self._keys[at] != key:
             return _UNKNOWN
         box = self._bank.pairs["box_xyxy"][self._order[at]]
-        down, across = low_res_scale(self._bank, self._bank.rows["slice_shape"][row][None])[0]
-        scale = np.array([across, down])
+        scale = self._scales[row, ::-1]
         return np.concatenate([box[:2] * scale, (box[2:] + 1) * scale - 1]).astype(np.float32)
 
 

@@ -86,7 +86,7 @@ def save_state(path: Path, state: RunState, optimiser: Optimiser, identity: str)
     StoreError
         If the disk refuses; the state before is still there.
     """
-    tensors = {f"model.{n}": p for n, p in optimiser.decoder.decoder.named_parameters()}
+    tensors = {f"model.{n}": p for n, p in optimiser.network.trainable.named_parameters()}
     for name, parameter in optimiser.parameters.items():
         moments = optimiser.adam.state.get(parameter, {})
         tensors |= {f"{key}.{name}": moments[key] for key in _MOMENTS if key in moments}
@@ -107,7 +107,7 @@ def load_state(path: Path, optimiser: Optimiser, identity: str) -> RunState:
     metadata, tensors = _read(path)
     _check_identity(path, metadata.get("identity", "{}"), identity)
     state = parse_json(metadata.get("state", ""), _STATE, f"{path}: its state", hint=_HINT)
-    weights = dict(optimiser.decoder.decoder.named_parameters())
+    weights = dict(optimiser.network.trainable.named_parameters())
     _check_shapes(path, tensors, weights)
     with torch.no_grad():
         for name, parameter in weights.items():

@@ -8,12 +8,12 @@ backward by itself, and memory does not grow with the number of rounds.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
+from napari_samri.models import CORNER_HIGH, CORNER_LOW, PADDING, POSITIVE, PromptBatch, best_where
 from napari_samri.simulate import (
     corrections,
     grown_boxes,
@@ -21,19 +21,12 @@ from napari_samri.simulate import (
     points_within,
     tight_boxes,
 )
-from napari_samri.training.decoder import (
-    CORNER_HIGH,
-    CORNER_LOW,
-    PADDING,
-    POSITIVE,
-    Prompt,
-    PromptedDecoder,
-)
 from napari_samri.training.losses import dice_loss, focal_loss, mask_iou
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari_samri.models import Features, Layout, Network
     from napari_samri.training.objective import Objective
 
 # Uniform numbers per sample for the first prompt, and per correction.
@@ -53,9 +46,9 @@ class Samples:
 
     Parameters
     ----------
-    embeddings : float tensor (B, C, h, w)
+    features : mapping of str to float tensor (B, C, h, w)
     image : int tensor (N,)
-        Which embedding each mask is on.
+        Which image each mask is on.
     truth : bool tensor (N, L, L)
         None of them empty.
     numbers : float tensor (N, K)
@@ -65,38 +58,40 @@ class Samples:
         `truth`: from the slice itself.
     """
 
-    embeddings: torch.Tensor
+    features: Features
     image: torch.Tensor
     truth: torch.Tensor
     numbers: torch.Tensor
     boxes: torch.Tensor | None = None
 
 
-def rounds(
-    decoder: PromptedDecoder, samples: Samples, objective: Objective
-) -> Iterator[torch.Tensor]:
+def rounds(network: Network, samples: Samples, objective: Objective) -> Iterator[torch.Tensor]:
     """Yield the loss (N,) of every round, already divided by the number of rounds."""
     target = samples.truth.float()
-    for answer, score in answers(decoder, samples, objective):
+    for answer, score in answers(network, samples, objective):
         yield _loss(answer, score, target, objective) / (objective.n_steps + 1)
 
 
 def answers(
-    decoder: PromptedDecoder, samples: Samples, objective: Objective
+    network: Network, samples: Samples, objective: Objective
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield the answer (N, L, L), as logits, and its predicted IoU (N,) of every round."""
-    prompt = first_prompt(samples, objective)
+    """Yield the answer (N, L, L), as logits, and its predicted IoU (N,) of every round.
+
+    Of a lone point it is the candidate that predicts the highest IoU, as a viewer would choose.
+    """
+    layout = network.layout
+    prompts = first_prompts(samples, objective, layout)
     for step in range(objective.n_steps + 1):
-        logits, scores = decoder(
-            samples.embeddings, samples.image, prompt, partial(_choose, prompt)
+        logits, scores = network.decode(
+            samples.features, prompts, image=samples.image, choose=best_where(prompts.is_lone_point)
         )
         answer = logits[:, 0].float()
         yield answer, scores[:, 0].float()
         if step < objective.n_steps:
-            prompt = _corrected(prompt, answer.detach(), samples, objective, step)
+            prompts = _corrected(prompts, answer.detach(), samples, objective, layout, step)
 
 
-def first_prompt(samples: Samples, objective: Objective) -> Prompt:
+def first_prompts(samples: Samples, objective: Objective, layout: Layout) -> PromptBatch:
     """Return the first prompt of each sample: its box, its box and a point, or a point."""
     truth, numbers = samples.truth, samples.numbers
     boxes = _boxes(samples, objective)
@@ -115,7 +110,7 @@ def first_prompt(samples: Samples, objective: Objective) -> Prompt:
         points = torch.cat([point[:, None], points], dim=1)
         labels = torch.cat([labels.new_full((len(labels), 1), POSITIVE), labels], dim=1)
     none = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
-    return Prompt(points, labels, None, none)
+    return PromptBatch(layout.low_res_to_input(points, labels), labels, None, none)
 
 
 def _boxes(samples: Samples, objective: Objective) -> torch.Tensor:
@@ -127,29 +122,22 @@ def _boxes(samples: Samples, objective: Objective) -> torch.Tensor:
     return jitter_boxes(boxes, numbers, objective.jitter, objective.jitter_from, size)
 
 
-def _choose(prompt: Prompt, scores: torch.Tensor) -> torch.Tensor:
-    """Return which mask (N,) goes on, by predicted IoUs (N, 4), as a viewer would choose.
-
-    Of a lone point the candidate that predicts the highest IoU, else the single mask.
-    """
-    ambiguous = (prompt.labels == PADDING).any(dim=1) & ~prompt.has_mask
-    ambiguous = ambiguous & ((prompt.labels == POSITIVE).sum(dim=1) == 1)
-    ambiguous = ambiguous & (prompt.labels.shape[1] == 2)
-    return torch.where(ambiguous, 1 + scores[:, 1:].argmax(dim=1), 0)
-
-
 def _corrected(
-    prompt: Prompt, answer: torch.Tensor, samples: Samples, objective: Objective, step: int
-) -> Prompt:
+    prompts: PromptBatch,
+    answer: torch.Tensor,
+    samples: Samples,
+    objective: Objective,
+    layout: Layout,
+    step: int,
+) -> PromptBatch:
     begin = FIRST_NUMBERS + step * STEP_NUMBERS
     numbers = samples.numbers[:, begin : begin + STEP_NUMBERS]
     points, labels = corrections(answer > 0, samples.truth, numbers[:, :2])
-    has_mask = numbers[:, 2] < objective.p_mask
-    return Prompt(
-        torch.cat([points, prompt.points], dim=1),
-        torch.cat([labels, prompt.labels], dim=1),
+    return PromptBatch(
+        torch.cat([layout.low_res_to_input(points, labels), prompts.points_input], dim=1),
+        torch.cat([labels, prompts.labels], dim=1),
         answer[:, None] if objective.p_mask > 0 else None,
-        has_mask,
+        numbers[:, 2] < objective.p_mask,
     )
 
 

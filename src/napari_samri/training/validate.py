@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.jobs import Cancel
-    from napari_samri.training.decoder import PromptedDecoder
+    from napari_samri.models import Network
     from napari_samri.training.objective import Objective
     from napari_samri.training.pairs import Pairs
     from napari_samri.training.ranks import Ranks
@@ -67,7 +67,7 @@ class ValidationSet:
 
 @torch.no_grad()
 def mean_dice(
-    decoder: PromptedDecoder,
+    network: Network,
     source: BankSource,
     chosen: ValidationSet,
     objective: Objective,
@@ -93,7 +93,7 @@ def mean_dice(
             samples = source.to_samples(read, numbers)
             if samples is None:
                 continue
-            for masks in own_answers(decoder, samples, objective):
+            for masks in own_answers(network, samples, objective):
                 dice = mask_dice(masks, samples.truth)
                 total += float(dice.sum())
                 count += len(dice)
@@ -108,15 +108,13 @@ def mean_dice(
 
 @fast_products()
 @torch.no_grad()
-def own_answers(
-    decoder: PromptedDecoder, samples: Samples, objective: Objective
-) -> list[torch.Tensor]:
+def own_answers(network: Network, samples: Samples, objective: Objective) -> list[torch.Tensor]:
     """Return masks (N, L, L) for an objective's prompts, and after each correction."""
-    return [answer > 0 for answer, _ in answers(decoder, samples, objective)]
+    return [answer > 0 for answer, _ in answers(network, samples, objective)]
 
 
 def plain_answers(
-    decoder: PromptedDecoder, samples: Samples, objective: Objective, corrections: int = 0
+    network: Network, samples: Samples, objective: Objective, corrections: int = 0
 ) -> list[torch.Tensor]:
     """Return masks (N, L, L) for boxes as they are, and after corrections.
 
@@ -131,4 +129,4 @@ def plain_answers(
         n_steps=corrections,
         central_point=True,
     )
-    return own_answers(decoder, samples, plain)
+    return own_answers(network, samples, plain)

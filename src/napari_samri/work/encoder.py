@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_samri.geometry import Frame
     from napari_samri.jobs import Cancel
-    from napari_samri.models import Family, LoadedModel
+    from napari_samri.models import LoadedModel, Preprocessing
 
 
 class BankEncoder:
@@ -32,24 +32,21 @@ class BankEncoder:
         self.frame = lru_cache(maxsize=16)(self._make_frame)
 
     @property
-    def family(self) -> Family:
+    def preprocessing(self) -> Preprocessing:
         """The preprocessing of slices."""
-        return self._model.family
+        return self._model.preprocessing
 
     def header(self, quantisation: Any, turn: int = 0) -> BankHeader:
         """Return the header of a bank with this encoder's embeddings."""
-        network = self._model.network
-        low_res = network.prompt_encoder.mask_input_size[0]
-        channels = network.prompt_encoder.embed_dim
-        side = network.prompt_encoder.image_embedding_size[0]
+        layout = self._model.network.layout
         return BankHeader(
             architecture=self._model.spec.architecture,
             encoder=self._model.encoder,
-            family=self.family.id,
-            preprocessing=self.family.preprocessing,
-            input_size=network.image_encoder.img_size,
-            low_res_size=low_res,
-            embedding_shape=(channels, side, side),
+            family=self.preprocessing.id,
+            preprocessing=self.preprocessing.identity,
+            input_size=layout.input_size,
+            low_res_size=layout.low_res_size,
+            embedding_shape=layout.features["image"],
             quantisation=quantisation,
             turn=turn,
         )
@@ -67,12 +64,11 @@ class BankEncoder:
             if cancel():
                 raise Cancelled
 
-        network = self._model.network
-        features = encode_input(network.image_encoder, input_image, self._model.device, checkpoint)
-        return to_half(features[IMAGE])
+        model = self._model
+        return to_half(encode_input(model.network, input_image, model.device, checkpoint)[IMAGE])
 
     def _make_frame(self, shape: tuple[int, int]) -> Frame:
-        return self._model.family.make_frame(shape)
+        return self._model.preprocessing.make_frame(shape)
 
 
 @lru_cache(maxsize=1)

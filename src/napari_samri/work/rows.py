@@ -119,7 +119,7 @@ class RowReader:
                 "prepare the data set anew."
             )
             raise InputError(message)
-        windowed = self._encoder.family.windowed
+        windowed = self._encoder.preprocessing.windowed
         return _OpenStudy(image, labels, percentile_window(image.array) if windowed else None)
 
     def _ready(self, row: int, entry: SliceEntry, opened: _OpenStudy, *, encode: bool) -> ReadyRow:
@@ -134,14 +134,14 @@ class RowReader:
             raise InputError(message)
         turn = self._plan.header.turn
         pixels, labels = turned(pixels, turn), turned(labels, turn)
-        family, frame = self._encoder.family, self._encoder.frame(pixels.shape)
-        image = family.to_uint8(pixels, opened.window)
+        preprocessing, frame = self._encoder.preprocessing, self._encoder.frame(pixels.shape)
+        image = preprocessing.to_uint8(pixels, opened.window)
         kept = np.where(np.isin(labels, [r.label for r in entry.regions]), labels, 0)
         pictures = {
             "labels": labels_to_low_res(kept, frame, self._plan.header.reduction),
             "thumb": image_to_low_res(image, frame),
         }
-        return ReadyRow(row, family.to_input(image) if encode else None, pictures)
+        return ReadyRow(row, preprocessing.to_input(image) if encode else None, pictures)
 
 
 @dataclass(frozen=True, eq=False)

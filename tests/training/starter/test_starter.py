@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from napari_samri.errors import InputError, ModelError
 from napari_samri.models.checkpoint import read_checkpoint
-from napari_samri.models.starter.architecture import StarterConfig, StarterNetwork, resize_network
+from napari_samri.models.starter.network import StarterConfig, StarterNetwork, resize_network
 from napari_samri.models.starter.weights import build_starter, check_packaged, save_starter
 from napari_samri.training.starter.affinity import Affinity
 from napari_samri.training.starter.objective import ObjectiveConfig, batch_loss

@@ -1,4 +1,4 @@
-"""SAM's own networks: built from a checkpoint, and their decoder run for many prompts at once."""
+"""SAM's own networks: built from a checkpoint, and run."""
 
 import lazy_loader
 

@@ -1,4 +1,3 @@
-from .batched import decode_batch
-from .vit import build_vit, fill
+from .network import VITS, Sam1Network, build_vit
 
-__all__ = ["build_vit", "decode_batch", "fill"]
+__all__ = ["VITS", "Sam1Network", "build_vit"]

@@ -23,8 +23,86 @@ import torch
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from segment_anything.modeling import TwoWayTransformer
+    from segment_anything.modeling import MaskDecoder, TwoWayTransformer
     from segment_anything.modeling.transformer import Attention, TwoWayAttentionBlock
+
+    from napari_samri.models.network import Choose
+
+
+def decode_batch(
+    decoder: MaskDecoder,
+    embeddings: torch.Tensor,
+    position: torch.Tensor,
+    sparse: torch.Tensor,
+    dense: torch.Tensor,
+    image: torch.Tensor | None = None,
+    choose: Choose | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Predict masks of every prompt.
+
+    Parameters
+    ----------
+    decoder : segment_anything.modeling.MaskDecoder
+    embeddings : tensor (B, C, h, w)
+    position : tensor (1, P, C)
+        `PromptEncoder.get_dense_pe()`, as `pixels_of` orders it.
+    sparse : tensor (N, T, C)
+        Tokens of the prompts.
+    dense : tensor (N, C, h, w) or (1, C, 1, 1)
+        Of mask prompts, or what stands for none.
+    image, choose
+        See `napari_samri.models.network.Network.decode`. A decoder spends a third of its time on
+        its masks.
+
+    Returns
+    -------
+    logits : tensor (N, K, 4h, 4w)
+        Mask 0 is the single mask, the others are the candidates.
+    scores : tensor (N, K)
+        Predicted IoU.
+    """
+    prompts = sparse.shape[0]
+    if image is None and prompts != len(embeddings):
+        image = torch.arange(prompts, device=sparse.device) // (prompts // len(embeddings))
+    pixels = _source(embeddings, dense, image)
+    attended = two_way(decoder.transformer, pixels, position, _tokens(decoder, sparse))
+    every = torch.arange(1 + decoder.num_mask_tokens, device=sparse.device).expand(prompts, -1)
+    scores = decoder.iou_prediction_head(attended.answers(every[:, :1])[:, 0])
+    chosen = every[:, 1:] - 1
+    if choose is not None:
+        chosen = choose(scores)
+        scores = scores.gather(1, chosen)
+    weights = _mask_weights(decoder, attended.answers(1 + chosen), chosen)
+    side = embeddings.shape[-1]
+    return masks_of(decoder.output_upscaling, attended.pixels, weights, side), scores
+
+
+def _source(
+    embeddings: torch.Tensor, dense: torch.Tensor, image: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the pixels (N, P, C) that each prompt begins with."""
+    plain = dense.shape[-1] == 1  # no masks: the same of all prompts, so few images are added to
+    pixels = pixels_of(embeddings + dense if plain else embeddings)
+    if image is not None:
+        pixels = pixels[image]
+    return pixels if plain else pixels + pixels_of(dense)
+
+
+def pixels_of(grid: torch.Tensor) -> torch.Tensor:
+    """Put the channels of each pixel side by side: (N, C, h, w) -> (N, P, C)."""
+    return grid.flatten(2).transpose(1, 2).contiguous()
+
+
+def _mask_weights(decoder: MaskDecoder, answers: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return what the hyper-network of each mask (N, M) makes of its token (N, M, C)."""
+    made = [network(answers) for network in decoder.output_hypernetworks_mlps]
+    return torch.stack(made, dim=2).take_along_dim(mask[..., None, None], dim=2)[:, :, 0]
+
+
+def _tokens(decoder: MaskDecoder, sparse: torch.Tensor) -> torch.Tensor:
+    """Put the decoder's own tokens, IoU first, in front of each prompt's tokens."""
+    own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    return torch.cat([own.expand(sparse.shape[0], -1, -1), sparse], dim=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The starter in the package: its network, its preprocessing and its weights."""
+"""The starter in the package: its network and its weights."""
 
 import lazy_loader
 

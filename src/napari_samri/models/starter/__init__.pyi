@@ -1,11 +1,8 @@
-from .architecture import PIXEL_MEAN, PIXEL_STD, StarterConfig, StarterNetwork, resize_network
-from .family import STARTER
-from .weights import build_starter, check_packaged, save_starter
+from .network import StarterConfig, StarterNetwork, resize_network
+from .weights import STARTER_NETWORK, build_starter, check_packaged, save_starter
 
 __all__ = [
-    "PIXEL_MEAN",
-    "PIXEL_STD",
-    "STARTER",
+    "STARTER_NETWORK",
     "StarterConfig",
     "StarterNetwork",
     "build_starter",

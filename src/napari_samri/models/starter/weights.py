@@ -11,8 +11,8 @@ from safetensors.torch import save
 from napari_samri.atomic import replacing
 from napari_samri.codec import with_digest
 from napari_samri.errors import InputError, ModelError
-from napari_samri.models.sam1 import fill
-from napari_samri.models.starter.architecture import StarterConfig, StarterNetwork
+from napari_samri.models.network import Architecture, fill
+from napari_samri.models.starter.network import StarterConfig, StarterNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,3 +94,12 @@ def _config(checkpoint: Checkpoint) -> StarterConfig:
             f"({error}). Expected a file made by napari_samri.training.starter.train."
         )
         raise ModelError(message) from error
+
+
+STARTER_NETWORK = Architecture(
+    id="starter",
+    title="Starter",
+    fits=lambda shapes: "image_encoder.stages.0.0.weight" in shapes,
+    build=build_starter,
+    family="starter",
+)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_samri.models import box_prior
-from napari_samri.models.sam1 import decode_batch
+from napari_samri.models import PromptBatch
 from napari_samri.simulate import (
     box_extents,
     error_points,
@@ -19,6 +18,7 @@ from napari_samri.simulate import (
 from napari_samri.training.losses import dice_loss, focal_loss, mask_iou
 
 if TYPE_CHECKING:
+    from napari_samri.models import Features
     from napari_samri.models.starter import StarterNetwork
     from napari_samri.training.starter.affinity import Affinity
     from napari_samri.training.starter.samples import Batch
@@ -69,6 +69,12 @@ class _Prompts:
                 torch.cat([self.points[1], points[1]], dim=1),
             )
 
+    def batch(self) -> PromptBatch:
+        points, labels = self.points or (None, None)
+        return PromptBatch.of(
+            points_input=points, labels=labels, boxes_input=self.boxes, masks=self.masks
+        )
+
 
 def batch_loss(
     network: StarterNetwork,
@@ -78,8 +84,8 @@ def batch_loss(
     generator: torch.Generator,
 ) -> torch.Tensor:
     """Return the mean loss of a batch over its objects and correction rounds."""
-    embeddings = network.image_encoder(batch.images)
-    dense = config.affinity_weight * affinity(embeddings, batch.labels)
+    features = network.encode(batch.images)
+    dense = config.affinity_weight * affinity(features["image"], batch.labels)
     count = len(batch.images)
     first = round(config.box_share * count)
     second = first + round(config.point_share * count)
@@ -92,30 +98,9 @@ def batch_loss(
         truth = batch.targets[part].flatten(0, 1)
         if len(truth):
             prompts = _first_prompts(kind, truth, config, generator)
-            losses += _rounds(network, embeddings[part], truth, prompts, config, generator)
+            own = {name: value[part] for name, value in features.items()}
+            losses += _rounds(network, own, truth, prompts, config, generator)
     return torch.cat(losses).mean() + dense
-
-
-def predict(
-    network: StarterNetwork,
-    embeddings: torch.Tensor,
-    *,
-    boxes: torch.Tensor | None = None,
-    points: PointPrompt | None = None,
-    masks: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return logits (K, 4, S, S) and scores (K, 4) of K prompts, spread evenly over the images."""
-    encoder = network.prompt_encoder
-    prior = None
-    if masks is None and boxes is not None:
-        masks = prior = box_prior(boxes, encoder.mask_input_size[0])
-    sparse, dense = encoder(points=points, boxes=boxes, masks=masks)
-    logits, scores = decode_batch(
-        network.mask_decoder, embeddings, encoder.get_dense_pe(), sparse, dense
-    )
-    if prior is not None:
-        logits = logits + prior  # as in `Predictor.predict`
-    return logits, scores
 
 
 def _first_prompts(
@@ -139,7 +124,7 @@ def _first_prompts(
 
 def _rounds(
     network: StarterNetwork,
-    embeddings: torch.Tensor,
+    features: Features,
     truth: torch.Tensor,
     prompts: _Prompts,
     config: ObjectiveConfig,
@@ -149,13 +134,7 @@ def _rounds(
     losses = []
     corrected = float(torch.rand((), generator=generator)) < config.correction_probability
     for step in range(2 if corrected else 1):
-        logits, scores = predict(
-            network,
-            embeddings,
-            boxes=prompts.boxes,
-            points=prompts.points,
-            masks=prompts.masks,
-        )
+        logits, scores = network.decode(features, prompts.batch())
         ambiguous = step == 0 and prompts.boxes is None
         heads = slice(1, None) if ambiguous else slice(0, 1)
         each = _loss(logits[:, heads].float(), scores[:, heads].float(), target, config)

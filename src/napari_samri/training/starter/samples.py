@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from napari_samri.models.starter import PIXEL_MEAN, PIXEL_STD
+from napari_samri.models import PIXEL_MEAN, PIXEL_STD
 from napari_samri.training.starter.synthetic import label_map, render, sample_targets
 
 if TYPE_CHECKING:

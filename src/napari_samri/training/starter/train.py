@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from napari_samri.models import read_checkpoint
+from napari_samri.models import PromptBatch, read_checkpoint
 from napari_samri.models.starter import (
     StarterConfig,
     StarterNetwork,
@@ -31,7 +31,7 @@ from napari_samri.models.starter import (
 from napari_samri.simulate import tight_boxes
 from napari_samri.training.losses import mask_dice
 from napari_samri.training.starter.affinity import Affinity
-from napari_samri.training.starter.objective import ObjectiveConfig, batch_loss, predict
+from napari_samri.training.starter.objective import ObjectiveConfig, batch_loss
 from napari_samri.training.starter.samples import Batch, Stage, SyntheticBatches
 from napari_samri.training.starter.state import load_state, save_state
 
@@ -140,8 +140,8 @@ class Trainer:
         for batch in batches:
             resize_network(network, batch.images.shape[-1])
             truth = batch.targets.flatten(0, 1).to(self.device)
-            embeddings = network.image_encoder(batch.images.to(self.device))
-            logits, _ = predict(network, embeddings, boxes=tight_boxes(truth))
+            features = network.encode(batch.images.to(self.device))
+            logits, _ = network.decode(features, PromptBatch.of(boxes_input=tight_boxes(truth)))
             scores.append(mask_dice(logits[:, 0] > 0, truth))
         return float(torch.cat(scores).mean())
 

@@ -1,17 +1,54 @@
-"""Encoders told apart by their tensors: equal tensors share embeddings, whatever their file."""
+"""A model that has been loaded, and what tells its parts from those of others.
+
+Encoders are told apart by their tensors: equal tensors share embeddings, whatever their file.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from napari_samri.models.card import DecoderCard
+    from napari_samri.models.network import Network
+    from napari_samri.models.preprocessing import Preprocessing
+    from napari_samri.models.spec import ModelSpec
 
 ENCODER_PREFIX = "image_encoder."
 PROMPT_ENCODER_PREFIX = "prompt_encoder."
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A network on its device, with all that is needed to run it.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+    network : Network
+    preprocessing : Preprocessing
+    encoder : str
+        SHA-256 of the encoder's tensors.
+    device : torch.device
+    path : Path or None
+        Of the checkpoint, if it was given by path; of a tuned model, its base's.
+    card : DecoderCard or None
+        Of a tuned model.
+    """
+
+    spec: ModelSpec
+    network: Network
+    preprocessing: Preprocessing
+    encoder: str
+    device: torch.device
+    path: Path | None = None
+    card: DecoderCard | None = None
 
 
 def encoder_sha256(tensors: Mapping[str, torch.Tensor]) -> str:

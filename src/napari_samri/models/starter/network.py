@@ -1,14 +1,20 @@
 """The starter network: SAM's prompt encoder and mask decoder on a small convolutional encoder.
 
 Only the image encoder is ours. The prompt encoder and the mask decoder are the classes of
-``segment_anything`` with smaller numbers, so that predictor, embedding cache and decoder
-fine-tuning treat the starter like any other model of the SAM family.
+``segment_anything`` with smaller numbers.
+
+A box comes with what it says before the image is looked at: a soft ellipse that touches its
+sides. Given as a mask prompt beside the box itself, it spares a small network the learning of
+where boxes are; what is left to learn is how the image differs from the ellipse. The answer to a
+box, with or without points beside it, is the sum of both log-odds, of the prior and of what image
+and points say for or against it: where edges are faint, an object is more often an ellipse than
+not.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,17 +24,20 @@ from torch import nn
 from torch.nn import functional as F
 
 from napari_samri.codec import integer, list_of, parse_json, record
+from napari_samri.models.network import CORNER_HIGH, CORNER_LOW, PromptBatch
+from napari_samri.models.sam1 import Sam1Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_samri.models.network import Choose, Features
 
 STRIDE = 4
 # Bounds of what a file may ask for, before its tensors are looked at: 1 GB of weights at most.
 _STAGES = (4, 4)
 _COARSEST, _LARGEST_IMAGE = 32, 4096
 _WIDEST, _DEEPEST = 768, 16
-# Of uint8 slices, for normalising; the padding around a slice is 0 afterwards, as in SAM.
-PIXEL_MEAN, PIXEL_STD = 75.0, 60.0
+_STRENGTH = 4.0  # logit of what is certainly inside the ellipse; outside it is the negative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +135,6 @@ class StarterEncoder(nn.Module):
 
     def __init__(self, config: StarterConfig) -> None:
         super().__init__()
-        self.img_size = config.image_size
         widths, channels = config.widths, config.embedding_channels
         inputs: Sequence[int] = (1, *widths[:-1])
         self.stages = nn.ModuleList(
@@ -158,34 +166,86 @@ class StarterEncoder(nn.Module):
         return embedding
 
 
-class StarterNetwork(nn.Module):
+class StarterNetwork(Sam1Network):
     """Image encoder, prompt encoder and mask decoder, named as in SAM's own class."""
 
-    mask_threshold = 0.0
-
     def __init__(self, config: StarterConfig) -> None:
-        super().__init__()
-        self.config = config
         channels, grid = config.embedding_channels, config.grid
-        self.image_encoder = StarterEncoder(config)
-        self.prompt_encoder = PromptEncoder(
-            embed_dim=channels,
-            image_embedding_size=(grid, grid),
-            input_image_size=(config.image_size, config.image_size),
-            mask_in_chans=16,
-        )
-        self.mask_decoder = MaskDecoder(
-            transformer_dim=channels,
-            transformer=TwoWayTransformer(
-                depth=2,
-                embedding_dim=channels,
-                num_heads=config.heads,
-                mlp_dim=config.mlp_width,
+        super().__init__(
+            image_encoder=StarterEncoder(config),
+            prompt_encoder=PromptEncoder(
+                embed_dim=channels,
+                image_embedding_size=(grid, grid),
+                input_image_size=(config.image_size, config.image_size),
+                mask_in_chans=16,
             ),
-            num_multimask_outputs=3,
-            iou_head_depth=3,
-            iou_head_hidden_dim=channels,
+            mask_decoder=MaskDecoder(
+                transformer_dim=channels,
+                transformer=TwoWayTransformer(
+                    depth=2,
+                    embedding_dim=channels,
+                    num_heads=config.heads,
+                    mlp_dim=config.mlp_width,
+                ),
+                num_multimask_outputs=3,
+                iou_head_depth=3,
+                iou_head_hidden_dim=channels,
+            ),
+            channels=1,
         )
+        self.config = config
+
+    def decode(
+        self,
+        features: Features,
+        prompts: PromptBatch,
+        *,
+        image: torch.Tensor | None = None,
+        choose: Choose | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Answer prompts, boxes without a mask prompt with their ellipse: see `Network.decode`."""
+        prompts, added = self._with_ellipses(prompts)
+        logits, scores = super().decode(features, prompts, image=image, choose=choose)
+        return logits if added is None else logits + added, scores
+
+    def _with_ellipses(self, prompts: PromptBatch) -> tuple[PromptBatch, torch.Tensor | None]:
+        """Return prompts with their ellipses, and what is added to the answers (N, 1, L, L)."""
+        points, labels, has_mask = prompts.points_input, prompts.labels, prompts.has_mask
+        low, high = (labels == CORNER_LOW)[..., None], (labels == CORNER_HIGH)[..., None]
+        shown = low.any(dim=1)[:, 0] & ~has_mask
+        if not shown.any():
+            return prompts, None
+        boxes = torch.cat([(points * low).sum(1), (points * high).sum(1)], dim=1)
+        ellipses = box_prior(boxes, self.layout.low_res_size)
+        wide = shown[:, None, None, None]
+        masks = torch.zeros_like(ellipses) if prompts.masks is None else prompts.masks
+        given = replace(
+            prompts, masks=torch.where(wide, ellipses, masks), has_mask=has_mask | shown
+        )
+        return given, ellipses * wide
+
+
+def box_prior(boxes_input: torch.Tensor, size: int) -> torch.Tensor:
+    """Return the ellipses of boxes, as mask prompts.
+
+    Parameters
+    ----------
+    boxes_input : tensor (K, 4)
+        x0, y0, x1, y1 in pixels of the model's input, first and last pixel of the object.
+    size : int
+        Side of the input, which is also that of mask prompts.
+
+    Returns
+    -------
+    tensor (K, 1, size, size)
+        Logits from -4 to 4, 0 on the ellipse.
+    """
+    axis = torch.arange(size, device=boxes_input.device, dtype=boxes_input.dtype)
+    x0, y0, x1, y1 = (side[:, None] for side in boxes_input.unbind(-1))
+    across = (axis - (x0 + x1) / 2) / ((x1 - x0 + 1) / 2)
+    down = (axis - (y0 + y1) / 2) / ((y1 - y0 + 1) / 2)
+    radius = (across[:, None, :] ** 2 + down[:, :, None] ** 2).sqrt()
+    return (_STRENGTH * torch.tanh(2 * (1 - radius)))[:, None]
 
 
 def resize_network(network: StarterNetwork, image_size: int) -> None:
@@ -196,7 +256,6 @@ def resize_network(network: StarterNetwork, image_size: int) -> None:
     up to 16 times cheaper.
     """
     grid = image_size // STRIDE
-    network.image_encoder.img_size = image_size
     network.prompt_encoder.input_image_size = (image_size, image_size)
     network.prompt_encoder.image_embedding_size = (grid, grid)
     network.prompt_encoder.mask_input_size = (image_size, image_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_samri.models.sam1.batched import decode_batch
+from napari_samri.models.sam1.few_tokens import decode_batch, pixels_of
 from tests.tiny import CHANNELS, random_tiny
 
 INPUT = 64
@@ -33,7 +33,9 @@ def test_equals_one_image_at_a_time(images: int, prompts: int, kind: str) -> Non
         # The library's encoder takes the batch size from points and boxes alone.
         sparse = sparse.expand(count, -1, -1)
     with torch.inference_mode():
-        logits, scores = decode_batch(sam.mask_decoder, embeddings, position, sparse, dense)
+        logits, scores = decode_batch(
+            sam.mask_decoder, embeddings, pixels_of(position), sparse, dense
+        )
         assert logits.shape == (count, 4, 4 * GRID, 4 * GRID)
         assert scores.shape == (count, 4)
         for image in range(images):
@@ -57,10 +59,10 @@ def test_prompts_of_one_image_do_not_touch_another() -> None:
     position = sam.prompt_encoder.get_dense_pe()
     sparse, dense = sam.prompt_encoder(points=None, boxes=boxes, masks=None)
     with torch.inference_mode():
-        before, _ = decode_batch(sam.mask_decoder, embeddings, position, sparse, dense)
+        before, _ = decode_batch(sam.mask_decoder, embeddings, pixels_of(position), sparse, dense)
         changed = sparse.clone()
         changed[1] += 1
-        after, _ = decode_batch(sam.mask_decoder, embeddings, position, changed, dense)
+        after, _ = decode_batch(sam.mask_decoder, embeddings, pixels_of(position), changed, dense)
     torch.testing.assert_close(before[0], after[0])
     assert not torch.allclose(before[1], after[1])
 
@@ -71,7 +73,7 @@ def test_gradients_reach_the_decoder_and_the_embeddings() -> None:
     boxes = torch.tensor([[4.0, 4.0, 30.0, 30.0]]).repeat(2, 1)
     sparse, dense = sam.prompt_encoder(points=None, boxes=boxes, masks=None)
     position = sam.prompt_encoder.get_dense_pe()
-    logits, scores = decode_batch(sam.mask_decoder, embeddings, position, sparse, dense)
+    logits, scores = decode_batch(sam.mask_decoder, embeddings, pixels_of(position), sparse, dense)
     (logits.square().mean() + scores.square().mean()).backward()
     assert embeddings.grad is not None
     assert embeddings.grad.abs().amax(dim=(1, 2, 3)).min() > 0
