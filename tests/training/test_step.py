@@ -142,7 +142,11 @@ def test_the_starter_answers_in_training_as_it_does_in_the_viewer(with_point: bo
     predictor = Predictor(model, EmbeddingCache())
     tensor = embeddings_of(model, 1)
     embedding = Embedding(
-        tensor[0].numpy(), (256, 256), predictor.encoder, model.preprocessing.identity, "key"
+        {"image": tensor[0].numpy()},
+        (256, 256),
+        predictor.encoder,
+        model.preprocessing.identity,
+        "key",
     )
     box = [40, 50, 120, 90]
     answer = predictor.predict(
