@@ -105,12 +105,13 @@ def record(
         Format and version, which are looked at first: all else may differ in another one.
     """
     readers = {**required, **(others or {})}
+    known = {*readers, *(marks or {})}
 
     def read(value: object) -> T:
         if not isinstance(value, dict):
             raise wrong(value, "an object")
         _check_marks(value, marks or {})
-        _check_names(value, required, {*readers, *(marks or {})}, unknown)
+        _check_names(value, required, known, unknown)
         found = {}
         for name, reader in readers.items():
             if name in value:

@@ -10,9 +10,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from napari_samri.codec import integer, list_of, optional, read_json, record
+from napari_samri.codec import integer, list_of, read_json, reader_of, record
 from napari_samri.geometry import MAX_LABEL
 from napari_samri.prompts.fields import FOUR, SIGNED
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FORMAT = "napari-samri-prompts"
 VERSION = 1
 _HINT = f'Expected a JSON file of prompts, an object with "format": "{FORMAT}".'
+_Index = Annotated[int, integer(0)]
+_Corners = Annotated[tuple[float, float, float, float], FOUR]
+_Signed = Annotated[tuple[float, float, int], SIGNED]
 
 
 @dataclass(frozen=True)
@@ -42,28 +45,17 @@ class SliceRequest:
         Time point of a 4D file.
     """
 
-    axis: int
-    index: int
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
-    points: tuple[tuple[float, float, int], ...] = ()
-    label: int = 1
-    time: int | None = None
+    axis: Annotated[int, integer(0, 2)]
+    index: _Index
+    boxes: tuple[_Corners, ...] = ()
+    points: tuple[_Signed, ...] = ()
+    label: Annotated[int, integer(1, MAX_LABEL)] = 1
+    time: _Index | None = None
 
 
-_REQUEST = record(
-    SliceRequest,
-    {"axis": integer(0, 2), "index": integer(0)},
-    {
-        "boxes": list_of(FOUR),
-        "points": list_of(SIGNED),
-        "label": integer(1, MAX_LABEL),
-        "time": optional(integer(0)),
-    },
-    unknown="refuse",
-)
 _DOCUMENT = record(
     lambda prompts: prompts,
-    {"prompts": list_of(_REQUEST, at_least=1)},
+    {"prompts": list_of(reader_of(SliceRequest), at_least=1)},
     marks={"format": FORMAT, "version": VERSION},
 )
 
