@@ -287,7 +287,7 @@ def _jobs() -> list[Any]:
     for name in ("sound", "other"):
         folder = jobs_dir() / name
         folder.mkdir(parents=True, exist_ok=True)
-        made.append(Job(folder, name, ("embed", "m.json"), 5.0, {"out": "b.zarr"}))
+        made.append(Job(folder, name, 5.0, {"kind": "embed"}, {"run": "a"}))
     return made
 
 

@@ -12,7 +12,7 @@ import napari_samri
 
 ROOT = Path(napari_samri.__file__).parent
 # These make or describe command lines.
-ALLOWED = {"cli", "sbatch.py", "embed_request.py", "tune_request.py", "detached.py", "train.py"}
+ALLOWED = {"cli", "train.py"}
 FLAG = re.compile(r"(^|[\s('\"])--[a-z][a-z-]+")
 
 

@@ -50,9 +50,9 @@ def make_data_set(folder: Path) -> None:
 
 def in_progress(studio: Studio, widget: Any) -> None:
     form = widget.form
-    form.folder.line_edit.value = "brains"
+    form.rows["folder"].line_edit.value = "brains"
     form.out.line_edit.value = "brains.zarr"
-    widget.progress.embed.click()
+    widget.progress.buttons["embed"].click()
     studio.until(lambda: widget.job.status.done > ROW)
     studio.shoot("embed-widget")
     studio.until(lambda: not widget.job.status.busy)
@@ -62,7 +62,7 @@ def result(studio: Studio, widget: Any) -> None:
     import napari
 
     here = studio.viewer
-    widget.progress.open.click()
+    widget.progress.buttons["open"].click()
     studio.until(lambda: napari.current_viewer() is not here)
     studio.viewer = napari.current_viewer()
     studio.viewer.window.resize(1100, 750)
@@ -78,6 +78,6 @@ def light(studio: Studio, widget: Any) -> None:
     studio.viewer.theme = "light"
     widget.form.source.value = "layers"
     widget.form.out.line_edit.value = "elsewhere/phantom.zarr"
-    widget.progress.embed.click()
+    widget.progress.buttons["embed"].click()
     studio.shoot("embed-light")
     studio.viewer.theme = "dark"

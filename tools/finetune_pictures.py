@@ -37,8 +37,8 @@ def make_pictures(studio: Studio) -> None:
 def in_progress(studio: Studio, widget: Any) -> None:
     form = widget.form
     form.out.line_edit.value = "phantom_tuned"
-    form.epochs.value = EPOCHS
-    widget.progress.train.click()
+    form.rows["epochs"].value = EPOCHS
+    widget.progress.buttons["train"].click()
     studio.until(lambda: len(getattr(widget.job.status, "points", ())) > ENOUGH)
     studio.shoot("finetune-widget")
 
@@ -63,9 +63,9 @@ def light(studio: Studio, widget: Any) -> None:
     studio.viewer.theme = "light"
     widget.form.source.value = "bank"
     Path("brains").mkdir()
-    widget.form.bank.line_edit.value = "brains"
+    widget.form.rows["bank"].line_edit.value = "brains"
     studio.rest(1)
-    widget.progress.train.click()
+    widget.progress.buttons["train"].click()
     studio.until(lambda: widget.job.status.phase == "failed")
     studio.shoot("finetune-light")
     studio.viewer.theme = "dark"

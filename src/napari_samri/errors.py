@@ -14,6 +14,21 @@ class InputError(SamriError, ValueError):
     """A file, array, prompt or option that cannot be used."""
 
 
+class OptionError(InputError):
+    """A setting that makes no sense, or does not go with another one.
+
+    Parameters
+    ----------
+    message : str
+    *options : str
+        Names of the fields; a command line adds what they are called there.
+    """
+
+    def __init__(self, message: str, *options: str) -> None:
+        super().__init__(message)
+        self.options = options
+
+
 class MissingFileError(InputError):
     """There is no file of this name."""
 

@@ -11,7 +11,7 @@ import zarr
 from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_samri._napari.embed_request import layer_pair
+from napari_samri._napari.layer_tasks import layer_pair
 from napari_samri._napari.layers import volume_of
 from napari_samri._napari.link import SessionLink
 from napari_samri.geometry import Plane

@@ -10,7 +10,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_samri._napari.embed_request import layer_pair
+from napari_samri._napari.layer_tasks import layer_pair
 from napari_samri._napari.layers import layer_options, reference_of
 from napari_samri._napari.roles import (
     as_labels_layer,

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from napari_samri.cli import main
-from napari_samri.cli.console import OutputError, say, secure_streams, show
+from napari_samri.cli.console import OutputError, secure_streams, show
+from napari_samri.jobs import say
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs descriptors as POSIX has them")
 
@@ -72,7 +73,8 @@ def test_a_folder_that_was_deleted(
 
 CLOSED = """
 import os, sys
-from napari_samri.cli.console import say, secure_streams, show
+from napari_samri.cli.console import secure_streams, show
+from napari_samri.jobs import say
 secure_streams()
 with open(sys.argv[1], "wb") as file:
     assert file.fileno() > 2, file.fileno()

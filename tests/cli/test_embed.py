@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,7 @@ def test_the_script_for_slurm_is_one_that_a_shell_can_read(
         subprocess.run(
             ["bash", str(script)],
             check=True,
-            env={"PATH": f"{fake}:/usr/bin:/bin", "SLURM_ARRAY_TASK_ID": str(rank)},
+            env=os.environ | {"PATH": f"{fake}:/usr/bin:/bin", "SLURM_ARRAY_TASK_ID": str(rank)},
             capture_output=True,
         )
     assert len(Bank(out)) == 16

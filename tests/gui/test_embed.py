@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,7 @@ class Embedder:
 @pytest.fixture
 def sit_down() -> Iterator[Callable[[], Embedder]]:
     """Return a function that opens a viewer with the widget."""
-    from napari_samri._napari.embed_run import find_runs
+    from napari_samri.work.run import find_runs
 
     people: list[Embedder] = []
 
@@ -118,12 +119,12 @@ def sit_down() -> Iterator[Callable[[], Embedder]]:
     yield sit
     import napari
 
-    for run in find_runs():
+    for run in find_runs("embed", "warm"):
         run.cancel()
     for viewer in list(napari.Viewer._instances):
         viewer.close()
     end = time.monotonic() + PATIENCE_SECONDS
-    while any(run.running for run in find_runs()):
+    while any(run.running for run in find_runs("embed", "warm")):
         assert time.monotonic() < end
         people[-1].rest()
     gc.collect()
@@ -146,18 +147,18 @@ def embed_in_four_sittings(sit_down: Callable[[], Embedder], data: Path, bank: P
 
     person = sit_down()
     progress = person.widget.progress
-    assert not progress.cancel.isEnabled()
-    assert not progress.open.isEnabled()
-    person.type_path(person.widget.form.folder, data)
-    assert person.widget.form.choices.out == Path(f"{data}.zarr"), "a place is proposed"
+    assert not progress.buttons["cancel"].isEnabled()
+    assert not progress.buttons["open"].isEnabled()
+    person.type_path(person.widget.form.rows["folder"], data)
+    assert person.widget.form.out.value == Path(f"{data}.zarr"), "a place is proposed"
     person.type_path(person.widget.form.out, bank)
-    person.press(progress.embed)
-    assert not progress.embed.isEnabled()
+    person.press(progress.buttons["embed"])
+    assert not progress.buttons["embed"].isEnabled()
     person.until(lambda: person.status.done > A_SHARD + 2, "slices")
     assert 0 < progress.bar.value() < progress.bar.maximum()
     assert " slices" in progress.text.text()
     asked = time.monotonic()
-    person.press(progress.cancel)
+    person.press(progress.buttons["cancel"])
     person.until_ended()
     assert person.status.phase == "stopped"
     assert time.monotonic() - asked < 5
@@ -166,7 +167,7 @@ def embed_in_four_sittings(sit_down: Callable[[], Embedder], data: Path, bank: P
     [shard] = (bank / "parts").glob(f"*/{shard_key('emb', 0)}")
     written = shard.stat().st_mtime_ns
 
-    person.press(progress.embed)
+    person.press(progress.buttons["embed"])
     person.until(lambda: person.status.phase == "running" and person.status.total, "a new start")
     assert person.status.done >= A_SHARD, "what was done is not done again"
     assert person.widget.form.keep.value
@@ -181,7 +182,7 @@ def embed_in_four_sittings(sit_down: Callable[[], Embedder], data: Path, bank: P
     assert len(Bank(bank)) == total
     assert shard.stat().st_mtime_ns == written
 
-    person.press(progress.open)
+    person.press(progress.buttons["open"])
     person.until(lambda: len(person.viewer.layers) == 2, "the bank's layers")
     image, labels = person.viewer.layers
     row = total // 2
@@ -192,20 +193,33 @@ def embed_in_four_sittings(sit_down: Callable[[], Embedder], data: Path, bank: P
     assert np.asarray(labels.data[row]).any()
 
 
-def test_the_form_says_how_a_folder_is_read() -> None:
+def test_the_form_says_how_a_folder_is_read(tmp_path: Path) -> None:
     from qtpy.QtWidgets import QApplication
 
     from napari_samri._qt.embed_form import EmbedForm
+    from napari_samri.datasets import Rules
+    from napari_samri.work import Data, EmbedConfig, EmbedTask
 
     app = QApplication.instance() or QApplication([])
     form = EmbedForm("cpu", keep=False)
-    before = form.choices
-    assert (before.layout, before.patient_pattern, before.channel) == ("", "", None)
-    form.layout_id.value, form.patient.value, form.channel.value = "brats", " ^(p1) ", 2
-    after = form.choices
-    assert (after.layout, after.patient_pattern, after.channel) == ("brats", "^(p1)", 2)
+    tmp_path.joinpath("data").mkdir()
+    form.rows["folder"].value, form.out.value = tmp_path / "data", tmp_path / "b.zarr"
+    task = form.task("starter")
+    config = EmbedConfig(manifest=tmp_path / "b.json", out=tmp_path / "b.zarr", device="cpu")
+    assert task == EmbedTask(config=config, data=Data(path=tmp_path / "data"))
+    chosen = {"layout": "brats", "patient_pattern": " ^(p1) ", "channel": 2, "axis": 1}
+    chosen |= {"min_pixels": 4, "min_share": "0.25", "seed": 3, "split": "60:20:20"}
+    chosen |= {"family": "sam", "quantisation": "int8", "workers": 3}
+    for name, value in chosen.items():
+        form.rows[name].value = value
+    rules = Rules(axis=1, min_pixels=4, min_share=0.25, seed=3, train=60, validation=20, test=20)
+    data = Data(
+        path=tmp_path / "data", layout="brats", patient_pattern="^(p1)", channel=2, rules=rules
+    )
+    config = replace(config, family="sam", quantisation="int8")
+    assert form.task("starter") == EmbedTask(config=config, data=data, workers=3)
     form.source.value = "manifest"
-    hidden = [form.folder, form.layout_id, form.patient, form.channel]
+    hidden = [form.rows[name] for name in ("folder", "layout", "patient_pattern", "channel")]
     assert all(row.native.isHidden() for row in hidden)
     form.deleteLater()
     app.processEvents()
@@ -228,10 +242,10 @@ def test_without_keep_running_it_ends_with_the_window(
     manifest = make_data(tmp_path / "data", 18)
     person = sit_down()
     person.choose("manifest")
-    person.type_path(person.widget.form.manifest, manifest)
+    person.type_path(person.widget.form.rows["manifest"], manifest)
     person.press(person.widget.form.keep.native)
     assert not person.widget.form.keep.value
-    person.press(person.widget.progress.embed)
+    person.press(person.widget.progress.buttons["embed"])
     person.until(lambda: person.status.done > 2, "slices")
     run = person.widget.job.run
     person.leave()
@@ -239,7 +253,7 @@ def test_without_keep_running_it_ends_with_the_window(
     assert not person.widget.form.keep.value, "the choice is remembered"
     person.until_ended()
     assert person.status.phase == "stopped"
-    assert not person.widget.progress.open.isEnabled()
+    assert not person.widget.progress.buttons["open"].isEnabled()
     person.until(lambda: not run.running, "the process to end")
 
 
@@ -251,15 +265,15 @@ def test_the_open_layers(sit_down: Callable[[], Embedder], tmp_path: Path) -> No
         person.viewer.open(tmp_path / f"case_{end}.nii.gz", plugin="napari-samri")
     person.rest()
     person.choose("layers")
-    assert person.widget.form.choices.image.name == "case_img"
-    assert person.widget.form.choices.labels.name == "case_seg"
+    assert person.widget.form.rows["image"].value.name == "case_img"
+    assert person.widget.form.rows["labels"].value.name == "case_seg"
     person.type_path(person.widget.form.out, bank)
-    person.press(person.widget.progress.embed)
+    person.press(person.widget.progress.buttons["embed"])
     person.until_ended()
     assert person.status.phase == "finished", person.status.text
     import napari
 
-    person.press(person.widget.progress.open)
+    person.press(person.widget.progress.buttons["open"])
     person.until(lambda: napari.current_viewer() is not person.viewer, "a viewer of its own")
     assert len(napari.current_viewer().layers) == 2
     assert len(person.viewer.layers) == 2, "a bank's rows do not mix with a volume"
@@ -291,17 +305,17 @@ def test_the_volume_in_view_is_there_before_segment_asks(
 def test_refusals_are_sentences(sit_down: Callable[[], Embedder], tmp_path: Path) -> None:
     person = sit_down()
     progress, form = person.widget.progress, person.widget.form
-    person.press(progress.embed)
+    person.press(progress.buttons["embed"])
     assert "there is no data set yet" in progress.message.text()
-    person.type_path(form.folder, tmp_path / "nothing")
-    person.press(progress.embed)
+    person.type_path(form.rows["folder"], tmp_path / "nothing")
+    person.press(progress.buttons["embed"])
     assert "there is no such file or folder" in progress.message.text()
-    person.type_path(form.folder, tmp_path)
+    person.type_path(form.rows["folder"], tmp_path)
     person.type_path(form.out, tmp_path / "nowhere" / "bank.zarr")
-    person.press(progress.embed)
+    person.press(progress.buttons["embed"])
     assert "does not exist; make it first" in progress.message.text()
     person.type_path(form.out, tmp_path / "bank.zarr")
-    person.press(progress.embed)
+    person.press(progress.buttons["embed"])
     person.until_ended()
     assert person.status.phase == "failed"
     assert progress.message.isVisible()
@@ -311,8 +325,8 @@ def test_refusals_are_sentences(sit_down: Callable[[], Embedder], tmp_path: Path
     data = tmp_path / "data"
     make_data(data, 2)
     nib.save(nib.Nifti1Image(np.zeros((3, 3, 3), np.uint8), np.eye(4)), data / "case1_seg.nii.gz")
-    person.type_path(form.folder, data)
-    person.press(progress.embed)
+    person.type_path(form.rows["folder"], data)
+    person.press(progress.buttons["embed"])
     person.until_ended()
     assert person.status.phase == "finished", person.status.text
     assert progress.problems.isVisible()
@@ -339,8 +353,8 @@ def test_nothing_leaks(sit_down: Callable[[], Embedder], tmp_path: Path) -> None
         person.open_widget()
         if not person.status.busy:
             person.choose("manifest")
-            person.type_path(person.widget.form.manifest, manifest)
-            person.press(person.widget.progress.embed)
+            person.type_path(person.widget.form.rows["manifest"], manifest)
+            person.press(person.widget.progress.buttons["embed"])
         person.until(lambda: person.status.done, "slices")
         job = person.widget.job
         seen = job.status

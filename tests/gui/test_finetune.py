@@ -76,9 +76,9 @@ class Trainer:
 
     def fill_in(self, out: Path, epochs: int = EPOCHS) -> None:
         self.type(self.form.out, str(out))
-        self.form.objective.value = "samri-box"
-        self.type(self.form.epochs, str(epochs))
-        self.type(self.form.rate, "1e-3")
+        self.form.rows["objective"].value = "samri-box"
+        self.type(self.form.rows["epochs"], str(epochs))
+        self.type(self.form.rows["learning_rate"], "1e-3")
 
     def until(self, holds: Any, what: str) -> None:
         self.person.until(holds, f"{what}; {self.status.phase}: {self.status.text}")
@@ -104,12 +104,12 @@ class Trainer:
 
 @pytest.fixture
 def trainer(person: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
-    from napari_samri._napari.tune_run import find_tunings
+    from napari_samri.work.run import find_runs
 
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     somebody = Trainer(person)
     yield somebody
-    for run in find_tunings():
+    for run in find_runs("finetune"):
         run.cancel()
     import napari
 
@@ -117,7 +117,7 @@ def trainer(person: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer
         if viewer is not person.viewer:
             viewer.close()
     end = time.monotonic() + 120
-    while any(run.running for run in find_tunings()):
+    while any(run.running for run in find_runs("finetune")):
         assert time.monotonic() < end
         person.rest()
 
@@ -130,7 +130,7 @@ def open_scan(trainer: Trainer) -> tuple[Any, Any]:
     drawn = trainer.viewer.add_labels(labels, name="mine")
     person.widget.use_image(layer)
     person.until(lambda: person.annotation and person.annotation.scheduler.info, "the model")
-    trainer.form.labels.value = drawn
+    trainer.form.rows["labels"].value = drawn
     person.until(lambda: trainer.widget.form.facts.text(), "a look at the labels")
     return layer, drawn
 
@@ -174,8 +174,8 @@ def test_labels_drawn_in_the_viewer_make_a_better_model(trainer: Trainer, tmp_pa
     assert trainer.form.small.value, "few masks"
     assert not widget.use.isEnabled()
     trainer.fill_in(tmp_path / "halves")
-    trainer.press(widget.progress.train)
-    assert not widget.progress.train.isEnabled()
+    trainer.press(widget.progress.buttons["train"])
+    assert not widget.progress.buttons["train"].isEnabled()
     trainer.until(lambda: len(trainer.curve(1)) > 2, "the curve")
     first = trainer.curve(1)
     assert widget.plot.isVisible()
@@ -210,8 +210,8 @@ def test_a_run_goes_on_without_the_widget_and_stops_when_asked(
 ) -> None:
     open_scan(trainer)
     trainer.fill_in(tmp_path / "run", epochs=ENDLESS)
-    trainer.type(trainer.form.patience, "0")
-    trainer.press(trainer.widget.progress.train)
+    trainer.type(trainer.form.rows["patience"], "0")
+    trainer.press(trainer.widget.progress.buttons["train"])
     trainer.until(lambda: trainer.widget.use.isEnabled(), "a first decoder")
     # Masks follow the run, while two relays run, which on two cores fill Qt's pool.
     masks = trainer.look()
@@ -225,11 +225,11 @@ def test_a_run_goes_on_without_the_widget_and_stops_when_asked(
     assert run.running
     trainer.open_widget()
     trainer.until(lambda: len(trainer.curve(1)) > 2, "the curve")
-    trainer.press(trainer.widget.progress.cancel)
+    trainer.press(trainer.widget.progress.buttons["cancel"])
     trainer.until_ended()
     assert trainer.status.phase == "stopped"
     assert trainer.widget.use.isEnabled(), "the best so far is kept"
-    assert trainer.widget.job.unfinished == run.out
+    assert trainer.widget.unfinished == run.task.config.out
     trainer.viewer.theme = "light"
     trainer.person.rest()
     red, green, blue, _ = trainer.widget.plot.figure.get_facecolor()
@@ -241,29 +241,29 @@ def test_what_was_typed_stays_and_results_have_folders_of_their_own(
 ) -> None:
     _, drawn = open_scan(trainer)
     form, widget = trainer.form, trainer.widget
-    trainer.type(form.epochs, "33")
+    trainer.type(form.rows["epochs"], "33")
     drawn.data[2] = 0
     drawn.data = drawn.data  # somebody draws
     trainer.until(lambda: "9 masks of 1 patient" in form.facts.text(), "a look at the labels")
-    assert (form.epochs.value, form.batch.value) == (33, 4)
+    assert (form.rows["epochs"].value, form.rows["batch"].value) == (33, 4)
     trainer.press(form.small.native)
-    assert form.epochs.value == 200, "large data was asked for"
+    assert form.rows["epochs"].value == 200, "large data was asked for"
     trainer.press(form.small.native)
     bank = tmp_path / "knees.zarr"
     bank.mkdir()
     form.source.value = "bank"
-    trainer.type(form.bank, str(bank))
+    trainer.type(form.rows["bank"], str(bank))
     trainer.until(lambda: form.out.value == tmp_path / "knees_tuned", "a suggestion")
     (tmp_path / "knees_tuned").mkdir()
     form.source_changed.emit()
     trainer.until(lambda: form.out.value == tmp_path / "knees_tuned-2", "another one")
-    assert widget.job.unfinished is None
+    assert widget.unfinished is None
 
 
 def test_time_and_memory_are_told_before(trainer: Trainer, tmp_path: Path) -> None:
     open_scan(trainer)
     trainer.fill_in(tmp_path / "run", epochs=40)
-    trainer.press(trainer.widget.progress.estimate)
+    trainer.press(trainer.widget.progress.buttons["estimate"])
     trainer.until_ended()
     assert "for 40 epochs of 10 masks" in trainer.status.text
     assert "GB of memory" in trainer.widget.progress.text.text()
@@ -272,22 +272,22 @@ def test_time_and_memory_are_told_before(trainer: Trainer, tmp_path: Path) -> No
 
 def test_refusals_are_sentences(trainer: Trainer, tmp_path: Path) -> None:
     widget, form, progress = trainer.widget, trainer.form, trainer.widget.progress
-    trainer.press(progress.train)
+    trainer.press(progress.buttons["train"])
     assert "choose an image layer and the labels layer" in progress.message.text()
     form.source.value = "bank"
-    trainer.press(progress.train)
+    trainer.press(progress.buttons["train"])
     assert "there is no bank yet" in progress.message.text()
-    trainer.type(form.bank, str(tmp_path))
+    trainer.type(form.rows["bank"], str(tmp_path))
     trainer.until(lambda: "not an embedding bank" in form.facts.text(), "a look at the folder")
     trainer.type(form.out, "")
-    trainer.press(progress.train)
+    trainer.press(progress.buttons["train"])
     assert "there is no place for the result" in progress.message.text()
     trainer.type(form.out, str(tmp_path / "run"))
-    trainer.type(form.rate, "fast")
-    trainer.press(progress.train)
+    trainer.type(form.rows["learning_rate"], "fast")
+    trainer.press(progress.buttons["train"])
     assert "the learning rate is 'fast'" in progress.message.text()
-    trainer.type(form.rate, "1e-4")
-    trainer.press(progress.train)
+    trainer.type(form.rows["learning_rate"], "1e-4")
+    trainer.press(progress.buttons["train"])
     trainer.until_ended()
     assert "not an embedding bank" in progress.message.text()
     assert not widget.use.isEnabled()
@@ -296,9 +296,9 @@ def test_refusals_are_sentences(trainer: Trainer, tmp_path: Path) -> None:
     trainer.viewer.add_image(np.random.default_rng(0).normal(size=(6, 32, 32)), name="scan")
     trainer.viewer.add_labels(np.zeros((6, 32, 32), np.uint8), name="nothing")
     trainer.person.rest()
-    form.labels.value = trainer.viewer.layers["nothing"]
+    form.rows["labels"].value = trainer.viewer.layers["nothing"]
     trainer.until(lambda: "are empty" in form.facts.text(), "a look at the labels")
-    trainer.press(progress.train)
+    trainer.press(progress.buttons["train"])
     trainer.until_ended()
     assert "are empty" in progress.message.text()
     assert not (tmp_path / "run").exists()

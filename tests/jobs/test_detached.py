@@ -15,7 +15,7 @@ import pytest
 
 from napari_samri.errors import InputError, StoreError
 from napari_samri.jobs import detached
-from napari_samri.jobs.detached import Job, Reporter, list_jobs, reporting, start_job
+from napari_samri.jobs.detached import Job, delete_old_jobs, list_jobs, read_job, start_job
 from napari_samri.jobs.events import (
     Failed,
     Finished,
@@ -29,6 +29,7 @@ from napari_samri.jobs.events import (
 )
 from napari_samri.jobs.folders import jobs_dir
 from napari_samri.jobs.job_folder import process_of
+from napari_samri.jobs.report_file import Reporter, reporting
 from tests.jobs.worker import STEPS, work
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def start() -> Iterator[Callable[..., Job]]:
     jobs = []
 
     def start_one(what: str, **options: object) -> Job:
-        jobs.append(start_job([what], f"Test of {what}", module=MODULE, **options))  # type: ignore[arg-type]
+        jobs.append(start_job(MODULE, f"Test of {what}", task={"what": what}, **options))  # type: ignore[arg-type]
         return jobs[-1]
 
     yield start_one
@@ -102,7 +103,7 @@ def test_from_the_first_event_to_the_last(start: Callable[..., Job]) -> None:
     until(lambda: not job.running)
     [listed] = list_jobs()
     assert (listed.title, listed.details) == ("Test of count", {"bank": "a.zarr"})
-    assert listed.arguments == ("count",)
+    assert listed.task == read_job(listed.folder).task == {"what": "count"}
     listed.forget()
     assert list_jobs() == []
 
@@ -175,7 +176,7 @@ def test_killed(start: Callable[..., Job], ours: bool) -> None:
         ("cancelled", Stopped, "Stopped."),
         ("say nothing", Failed, "last words"),
         ("die", Failed, "what it had done is kept"),
-        ("unusable", Failed, "unrecognised arguments"),
+        ("unusable", Failed, "no such task"),
     ],
 )
 def test_every_end_is_told(start: Callable[..., Job], what: str, kind: type, text: str) -> None:
@@ -196,7 +197,7 @@ def test_it_outlives_whoever_started_it(tmp_path: Path) -> None:
     """A process starts a job and dies at once."""
     code = (
         "from pathlib import Path; from napari_samri.jobs.detached import start_job; import os\n"
-        f"start_job(['endless'], 'Orphan', module={MODULE!r}); os._exit(0)"
+        f"start_job({MODULE!r}, 'Orphan', task={{'what': 'endless'}}); os._exit(0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
     [job] = list_jobs()
@@ -300,9 +301,7 @@ def test_damaged_folders_are_passed_over() -> None:
         "torn": '{"version": 1, "ti',
         "list": "[1]",
         "later": json.dumps({"version": 99}),
-        "odd": json.dumps(
-            {"version": 1, "title": "t", "arguments": 3, "started": 1, "details": {}}
-        ),
+        "odd": json.dumps({"version": 2, "title": "t", "task": 3, "started": 1, "details": {}}),
     }.items():
         (root / name).mkdir(parents=True)
         if content is not None:
@@ -311,7 +310,7 @@ def test_damaged_folders_are_passed_over() -> None:
     assert list_jobs() == []
 
 
-SOUND = {"version": 1, "title": "t", "arguments": [], "started": 1.0, "details": {}}
+SOUND = {"version": 2, "title": "t", "task": {}, "started": 1.0, "details": {}}
 
 
 @pytest.mark.parametrize(
@@ -321,8 +320,8 @@ SOUND = {"version": 1, "title": "t", "arguments": [], "started": 1.0, "details":
         json.dumps(SOUND | {"started": "now"}),
         json.dumps(SOUND | {"started": float("nan")}),
         json.dumps(SOUND | {"started": float("inf")}),
-        json.dumps(SOUND | {"arguments": [1]}),
-        json.dumps(SOUND | {"arguments": "embed"}),
+        json.dumps(SOUND | {"task": [1]}),
+        json.dumps(SOUND | {"task": "embed"}),
         json.dumps(SOUND | {"title": None}),
         json.dumps(SOUND | {"details": [["a", 1]]}),
         json.dumps(SOUND | {"version": True}),
@@ -340,6 +339,15 @@ def test_a_damaged_job_takes_no_other_along(content: str, caplog: pytest.LogCapt
     (told,) = caplog.messages
     assert str(odd) in told
     assert len(told) < 600
+
+
+def test_a_job_that_an_earlier_version_started_is_still_read() -> None:
+    folder = jobs_dir() / "before"
+    folder.mkdir(parents=True)
+    old = {"version": 1, "title": "t", "arguments": ["embed", "m.json"], "started": 1.0}
+    (folder / "job.json").write_text(json.dumps(old | {"details": {"bank": "b.zarr"}}))
+    (job,) = list_jobs()
+    assert (job.title, dict(job.task), job.details) == ("t", {}, {"bank": "b.zarr"})
 
 
 @pytest.mark.parametrize("number", ["-1", "0", "1", "1" * 30, "99999999999", "x", "[]", "1.5", ""])
@@ -396,6 +404,8 @@ def test_old_jobs_go_and_new_ones_come_first() -> None:
     _age(root / "old")
     with reporting(_ended_job(root / "long").folder):
         _age(root / "long")
+        assert (root / "old").exists(), "looking deletes nothing"
+        delete_old_jobs()
         assert [job.folder.name for job in list_jobs()] == ["a", "b", "long"]
     assert not (root / "old").exists()
 
@@ -404,13 +414,13 @@ def test_where_no_folder_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "file").touch()
     monkeypatch.setenv("NAPARI_SAMRI_STATE", str(tmp_path / "file"))
     with pytest.raises(StoreError, match="the job cannot be started"):
-        start_job(["count"], "Counting", module=MODULE)
+        start_job(MODULE, "Counting", task={"what": "count"})
     assert list_jobs() == []
 
 
 def _ended_job(folder: Path, started: float = 1.0) -> Job:
     folder.mkdir(parents=True, exist_ok=True)
-    job = Job(folder, "Test", (), started)
+    job = Job(folder, "Test", started)
     detached._write(job)
     (folder / "events.jsonl").touch()
     return job

@@ -1,4 +1,4 @@
-"""A job for tests: ``python -m tests.jobs.worker WHAT --job FOLDER``."""
+"""A job for tests: ``python -m tests.jobs.worker FOLDER``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 from napari_samri.errors import Cancelled, InputError
-from napari_samri.jobs.detached import Reporter, reporting
+from napari_samri.jobs.detached import read_job
 from napari_samri.jobs.events import Finished, Noted, Progressed, Started, Stopped
+from napari_samri.jobs.report_file import Reporter, reporting
 
 STEPS = 100
 ENDLESS = 10**6  # hours: ends when it is asked to, however slow whoever asks is
@@ -19,7 +20,7 @@ def work(what: str, reporter: Reporter) -> None:
     match what:
         case "count":
             _count(reporter, STEPS)
-        case "endless" | "embed":
+        case "endless":
             _count(reporter, ENDLESS)
         case "refuse":
             text = "the manifest is missing; make one."
@@ -54,8 +55,9 @@ def _count(reporter: Reporter, steps: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "unusable":
-        sys.exit("unrecognised arguments")
-    assert sys.argv[-2] == "--job"
-    with reporting(Path(sys.argv[-1])) as its:
-        work(sys.argv[1], its)
+    folder = Path(sys.argv[1])
+    wanted = read_job(folder).task.get("what", "endless")
+    if wanted == "unusable":
+        sys.exit("no such task")
+    with reporting(folder) as its:
+        work(wanted, its)

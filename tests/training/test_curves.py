@@ -10,6 +10,7 @@ from PIL import Image
 
 from napari_samri.jobs.events import Measured
 from napari_samri.training.curves import add_point, read_curves, save_picture
+from napari_samri.training.preview import read_preview
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,3 +85,9 @@ def test_the_picture_shows_the_curves(tmp_path: Path) -> None:
     half = drawn.shape[1] // 2
     assert colours[:, :half].sum() > 200
     assert colours[:, half:].sum() > 200
+
+
+def test_a_damaged_preview_is_none(tmp_path: Path) -> None:
+    assert read_preview(tmp_path) is None
+    (tmp_path / "preview.npz").write_bytes(b"PK\x03\x04 torn")
+    assert read_preview(tmp_path) is None

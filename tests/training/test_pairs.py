@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from napari_samri.cli.tuning import estimate_run
 from napari_samri.datasets.rules import SPLITS
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import Cancelled
@@ -29,6 +28,7 @@ from napari_samri.training.pairs import (
 from napari_samri.training.plan import Group
 from napari_samri.training.source import BankSource
 from napari_samri.work import EmbedConfig, embed_bank
+from napari_samri.work.finetune import estimate_run
 from tests.work.making import make_data
 
 if TYPE_CHECKING:

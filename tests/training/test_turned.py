@@ -11,10 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from napari_samri import load_predictor, load_volume
-from napari_samri.cli.finetune import config_of as config_of_options
-from napari_samri.cli.finetune import run as run_verb
+from napari_samri.cli.finetune import task_of
 from napari_samri.cli.program import parser
-from napari_samri.cli.tuning import BANK, embed_then_fit
 from napari_samri.datasets import read_manifest, write_manifest
 from napari_samri.embeddings import EmbeddingCache
 from napari_samri.embeddings.bank import Bank
@@ -27,6 +25,7 @@ from napari_samri.training.config import turned_bank
 from napari_samri.training.objective import SAMRI_BOX
 from napari_samri.training.plan import Group
 from napari_samri.training.source import BankSource
+from napari_samri.work.finetune import RUN_BANK, embed_then_fit
 from tests.work.making import make_data
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config_of(out: Path) -> TrainConfig:
     return TrainConfig(
-        bank=out / BANK,
+        bank=out / RUN_BANK,
         out=out,
         objective=SAMRI_BOX,
         epochs=1,
@@ -106,7 +105,7 @@ def test_a_run_with_other_copies_is_refused(data: Path, run: TrainConfig) -> Non
 def test_stopped_while_it_embeds_copies_and_gone_on_with(
     data: Path, run: TrainConfig, tmp_path: Path
 ) -> None:
-    config = replace(run, out=tmp_path / "run", bank=tmp_path / "run" / BANK)
+    config = replace(run, out=tmp_path / "run", bank=tmp_path / "run" / RUN_BANK)
     copied = turned_bank(config, 1)
     events = list(embed_then_fit(data, config, copied.exists))
     assert isinstance(events[-1], Stopped)
@@ -126,7 +125,7 @@ def test_there_are_eight_ways_in_all(copies: int, run: TrainConfig) -> None:
 def test_the_command_line_takes_copies_of_images_alone(data: Path, tmp_path: Path) -> None:
     words = ["finetune", "--out", str(tmp_path), "--augment", "3", "--components"]
     options = parser().parse_args([*words, "--from-manifest", str(data)])
-    config = config_of_options(options)
+    config = task_of(options).config
     assert (config.augment, config.components) == (3, True)
     with pytest.raises(InputError, match="needs images"):
-        run_verb(parser().parse_args([*words, str(tmp_path / "bank.zarr")]))
+        task_of(parser().parse_args([*words, str(tmp_path / "bank.zarr")]))

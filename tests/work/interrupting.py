@@ -5,7 +5,7 @@ import signal
 import sys
 
 from napari_samri.cli import main
-from napari_samri.cli.console import Progress
+from napari_samri.jobs.terminal import Progress
 
 
 def step(*_):

@@ -1,11 +1,11 @@
-"""``python -m tests.work.pausing``: the command line, which waits to be stopped half way."""
+"""``python -m tests.work.pausing``: a job's process, which waits to be stopped half way."""
 
 import sys
 import time
 
-from napari_samri.cli import main
 from napari_samri.jobs.events import Progressed
 from napari_samri.jobs.report_file import Reporter
+from napari_samri.work import main
 
 AFTER = 5
 
@@ -19,4 +19,4 @@ def tell(reporter, event, _real=Reporter.tell):
 
 if __name__ == "__main__":
     Reporter.tell = tell
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -10,10 +10,10 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_samri._napari.annotation import SUSPENDED_KEY, Suspended, annotations_of
-from napari_samri._napari.embed_request import slug
 from napari_samri._napari.layers import reference_of, volume_of
 from napari_samri._napari.moved import check_not_moved
 from napari_samri.session import discard_journal, prepare_save
+from napari_samri.work import slug
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

@@ -7,32 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QLabel, QPushButton
 
-from napari_samri._napari import (
-    EmbeddingJob,
-    EmbedRequest,
-    bank_layers,
-    bank_path,
-    existing_source,
-    image_in_view,
-    layer_pair,
-    show_bank,
-    suggested_bank,
-    warm_request,
-)
+from napari_samri._napari import bank_layers, image_in_view, show_bank, warm_task
 from napari_samri._qt.embed_form import EmbedForm
-from napari_samri._qt.embed_progress import EmbedProgress
+from napari_samri._qt.job_progress import JobProgress, button
 from napari_samri._qt.job_widget import JobWidget
 from napari_samri._qt.relay import relay_steps, run_elsewhere
 from napari_samri._qt.second_viewer import second_viewer
 from napari_samri.errors import SamriError
+from napari_samri.work import Background, EmbedTask, WarmTask, suggested_bank
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import napari
 
-    from napari_samri._napari import LayerPair, Status
-    from napari_samri._qt.embed_form import Choices
+    from napari_samri.work import Status
 
 
 class EmbedWidget(JobWidget):
@@ -43,26 +32,31 @@ class EmbedWidget(JobWidget):
     napari_viewer : napari.Viewer
     """
 
-    job: EmbeddingJob
     form: EmbedForm
-    progress: EmbedProgress
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.form = EmbedForm(self.settings.device, self.settings.keep_running)
-        self.progress = EmbedProgress()
+        self.progress = JobProgress(
+            "The rest was embedded",
+            embed=button("Embed", "Embed what is not in the bank yet"),
+            cancel=button(
+                "Cancel", "Stop within one slice; what is done stays, and Embed goes on from there"
+            ),
+            open=button("Open result", "Show the bank's slices and labels as layers"),
+        )
         self.warm = QPushButton()
         self.warm.setToolTip(
             "Embed every slice of the selected image along the axis in view, so that the Segment "
             "widget, with the same model, never has to wait for one"
         )
-        self.job = EmbeddingJob(relay_steps, keep=self.settings.keep_running)
+        kinds = (EmbedTask.kind, WarmTask.kind)
+        self.job = Background(relay_steps, kinds, keep=self.settings.keep_running)
         heading = QLabel("For the Segment widget")
         self.stack((self.models, self.form, self.progress, heading, self.warm))
         self.wire()
-        self.progress.embed_clicked.connect(self.embed)
-        self.progress.cancel_clicked.connect(self.job.cancel)
-        self.progress.open_clicked.connect(self.open_result)
+        self.progress.buttons["embed"].clicked.connect(self.embed)
+        self.progress.buttons["open"].clicked.connect(self.open_result)
         self.warm.clicked.connect(self.embed_volume)
         self.form.source_changed.connect(self._suggest)
         self.begin()
@@ -71,44 +65,44 @@ class EmbedWidget(JobWidget):
 
     def embed(self) -> None:
         """Embed what the form says."""
-        self._attempt(lambda: self.job.start(self._request()))
+        self._attempt(self._start)
 
     def embed_volume(self) -> None:
         """Embed all slices of the volume in view for the Segment widget."""
-        device = self.form.choices.device
-        self._attempt(lambda: self.job.start(warm_request(self.viewer, self.model, device)))
+        how = self.form.given(WarmTask)
+        self._attempt(lambda: self.job.start(*warm_task(self.viewer, self.model, **how)))
 
     def open_result(self) -> None:
         """Show the bank as layers: here, or where there is something else in a new viewer."""
-        bank = self.job.bank
+        bank = self.bank
         if bank is not None:
             run_elsewhere(partial(bank_layers, bank), self._show_bank, self._tell)
 
     # Inside
 
-    def _request(self) -> EmbedRequest:
-        choices = self.form.choices
-        return EmbedRequest(
-            source=_source(choices),
-            out=bank_path(choices.out),
-            model=self.model,
-            device=choices.device,
-            quantisation=choices.quantisation,
-            workers=choices.workers,
-            layout=choices.layout,
-            patient_pattern=choices.patient_pattern,
-            channel=choices.channel,
-        )
+    @property
+    def bank(self) -> Path | None:
+        """The bank that is there to be opened."""
+        status = self.job.status
+        return status.made.bank if status.phase == "finished" else None
+
+    def _start(self) -> None:
+        layers = self.form.source.value == "layers"
+        pair = self.form.pair() if layers else None
+        task = self.form.task(self.model)
+        self.job.start(task, pair.embedded(task) if pair is not None else None)
 
     def _suggest(self) -> None:
+        form = self.form
         try:
-            self.form.suggest(suggested_bank(_source(self.form.choices)))
+            layers = form.source.value == "layers"
+            form.suggest(form.pair().bank if layers else suggested_bank(form.path()))
         except SamriError:  # not all is chosen yet
             return
 
     def _show(self, status: Status) -> None:
-        self.progress.show_status(status, self.job.bank is not None)
         super()._show(status)
+        self.progress.buttons["open"].setEnabled(self.bank is not None)
         self._show_warm()
 
     def _show_layers(self) -> None:
@@ -124,13 +118,3 @@ class EmbedWidget(JobWidget):
         # Rows of a bank and a volume in millimetres do not go together in one viewer.
         viewer = second_viewer(self.viewer) if len(self.viewer.layers) else self.viewer
         show_bank(viewer, layers)
-
-
-def _source(choices: Choices) -> Path | LayerPair:
-    match choices.source:
-        case "folder":
-            return existing_source(choices.folder)
-        case "manifest":
-            return existing_source(choices.manifest)
-        case "layers":
-            return layer_pair(choices.image, choices.labels)

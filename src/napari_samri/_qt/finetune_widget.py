@@ -8,37 +8,31 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
-from napari_samri._napari import (
-    Connections,
-    PreviewLayers,
-    TuneRequest,
-    TuneStatus,
-    TuningJob,
-    existing_bank,
-    facts_of,
-    layer_pair,
-    run_folder,
-    suggested_run,
-    use_model_in,
-)
+from napari_samri._napari import Connections, PreviewLayers, use_model_in
 from napari_samri._qt.curves_plot import CurvesPlot
 from napari_samri._qt.finetune_form import FinetuneForm
-from napari_samri._qt.finetune_progress import FinetuneProgress
-from napari_samri._qt.job_progress import button
+from napari_samri._qt.job_progress import JobProgress, button
 from napari_samri._qt.job_widget import JobWidget
 from napari_samri._qt.relay import relay_steps, run_elsewhere
 from napari_samri._qt.second_viewer import second_viewer
 from napari_samri.errors import SamriError
 from napari_samri.models import add_tuned
+from napari_samri.work import (
+    Background,
+    FinetuneTask,
+    facts_of_bank,
+    facts_of_manifest,
+    suggested_run,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import napari
 
-    from napari_samri._napari import Facts, LayerPair, Status
-    from napari_samri._qt.finetune_form import Choices
     from napari_samri.models import ModelSpec
+    from napari_samri.work import Facts, Status
 
 _LOOK_MILLISECONDS = 300
 _REST_MILLISECONDS = 1000  # of somebody who draws, before the labels are looked through
@@ -52,18 +46,24 @@ class FinetuneWidget(JobWidget):
     napari_viewer : napari.Viewer
     """
 
-    job: TuningJob
     form: FinetuneForm
-    progress: FinetuneProgress
 
     def __init__(self, napari_viewer: napari.viewer.Viewer) -> None:
         super().__init__(napari_viewer)
         self.form = FinetuneForm(self.settings.device, self.settings.keep_running)
-        self.progress = FinetuneProgress()
+        self.progress = JobProgress(
+            "The rest is trained on",
+            train=button("Fine-tune", "Train; goes on with a run that was cancelled"),
+            estimate=button(
+                "Estimate", "Measure a few steps: how long it will take, and how much memory"
+            ),
+            cancel=button("Cancel", "Stop within seconds; the best so far is kept"),
+        )
         self.plot = CurvesPlot(self.viewer.theme)
         self.use = button("Use it now", "List the best decoder so far, and segment with it")
         self.look = button("Show masks", "The masks of a few slices, which follow the training")
-        self.job = TuningJob(relay_steps, keep=self.settings.keep_running)
+        keep = self.settings.keep_running
+        self.job = Background(relay_steps, (FinetuneTask.kind,), keep=keep)
         self._preview: PreviewLayers | None = None
         self._of_labels = Connections()
         self._asked = 0  # only the answer about the newest source counts
@@ -88,20 +88,21 @@ class FinetuneWidget(JobWidget):
 
     def train(self) -> None:
         """Train as the form says."""
-        self._attempt(lambda: self.job.start(self._request()))
+        self._attempt(self._start)
 
     def estimate(self) -> None:
         """Measure how long that will take."""
-        self._attempt(lambda: self.job.start(self._request(only_estimate=True)))
+        self._attempt(partial(self._start, estimate=True))
 
     def use_it(self) -> None:
         """Make the best decoder a known model, and let the viewer segment with it."""
-        if self.job.best is not None:
-            run_elsewhere(partial(add_tuned, self.job.best), self._use_tuned, self._tell)
+        best = self.job.status.made.best
+        if best is not None:
+            run_elsewhere(partial(add_tuned, best), self._use_tuned, self._tell)
 
     def show_masks(self) -> None:
         """Show what is made of a few slices: here, or if there is something else, apart."""
-        preview = self.job.preview
+        preview = self.job.status.made.preview
         if preview is None:
             return
         if self._preview is None or not self._preview.shown:
@@ -113,9 +114,8 @@ class FinetuneWidget(JobWidget):
     # Inside
 
     def _wire_own(self) -> None:
-        self.progress.train_clicked.connect(self.train)
-        self.progress.estimate_clicked.connect(self.estimate)
-        self.progress.cancel_clicked.connect(self.job.cancel)
+        self.progress.buttons["train"].clicked.connect(self.train)
+        self.progress.buttons["estimate"].clicked.connect(self.estimate)
         self.use.clicked.connect(self.use_it)
         self.look.clicked.connect(self.show_masks)
         self.form.source_changed.connect(lambda: self._soon.start(_LOOK_MILLISECONDS))
@@ -127,7 +127,7 @@ class FinetuneWidget(JobWidget):
 
     def _watch_labels(self) -> None:
         self._of_labels.close()
-        labels = self.form.labels.value
+        labels = self.form.rows["labels"].value
         if labels is not None:
             for name in ("paint", "data"):
                 event = getattr(labels.events, name, None)  # an image is not painted on
@@ -135,19 +135,19 @@ class FinetuneWidget(JobWidget):
                     continue
                 self._of_labels.add(event, lambda *_: self._soon.start(_REST_MILLISECONDS))
 
-    def _request(self, *, only_estimate: bool = False) -> TuneRequest:
-        choices = self.form.choices
-        return TuneRequest(
-            source=_source(choices),
-            out=run_folder(choices.out),
-            model=self.model,
-            device=choices.device,
-            objective=choices.objective,
-            components=choices.components,
-            augment=choices.augment,
-            only_estimate=only_estimate,
-            **choices.numbers,
-        )
+    def _start(self, *, estimate: bool = False) -> None:
+        layers = self.form.source.value == "layers"
+        pair = self.form.pair() if layers else None
+        task = self.form.task(self.model, estimate=estimate)
+        self.job.start(task, pair.tuned(task) if pair is not None else None)
+
+    @property
+    def unfinished(self) -> Path | None:
+        """The folder of the run that is shown, if it can be gone on with."""
+        task = self.job.run.task if self.job.run is not None else None
+        if not isinstance(task, FinetuneTask) or task.estimate:
+            return None
+        return task.config.out if self.job.status.phase in {"stopped", "failed"} else None
 
     def _look_at_source(self) -> None:
         """Find out what there is to train on, off the window's thread."""
@@ -156,16 +156,25 @@ class FinetuneWidget(JobWidget):
         self._asked += 1
         asked = self._asked
         try:
-            source = _source(self.form.choices, copied=False)
+            out, look = self._source()
         except SamriError:  # not all is chosen yet
             self.form.show_facts(None)
             return
-        self.form.suggest(suggested_run(source, self.job.unfinished))
-        run_elsewhere(
-            partial(facts_of, source),
-            partial(self._show_facts, asked),
-            partial(self._show_no_facts, asked),
-        )
+        self.form.suggest(out)
+        if look is None:
+            self.form.show_facts(None, "What there is to train on is known when it was read.")
+            return
+        run_elsewhere(look, partial(self._show_facts, asked), partial(self._show_no_facts, asked))
+
+    def _source(self) -> tuple[Path, Callable[[], Facts] | None]:
+        """Return where a result would go, and what looks at the source, which takes a moment."""
+        if self.form.source.value == "layers":
+            pair = self.form.pair(copied=False)
+            return pair.run(self.unfinished), pair.facts
+        path = self.form.path()
+        facts = {"bank": facts_of_bank, "manifest": facts_of_manifest}.get(self.form.source.value)
+        look = None if facts is None else partial(_named_facts, facts, path)
+        return suggested_run(path, self.unfinished), look
 
     def _show_facts(self, asked: int, facts: Facts) -> None:
         if asked == self._asked and not self.job.status.busy:
@@ -183,11 +192,10 @@ class FinetuneWidget(JobWidget):
             self._soon.start(
                 _LOOK_MILLISECONDS
             )  # layers, and where the result goes, may have changed meanwhile
-        self.progress.show_status(status)
-        self.plot.show_points(status.points if isinstance(status, TuneStatus) else ())
-        self.use.setEnabled(self.job.best is not None)
-        self.look.setEnabled(self.job.preview is not None)
-        preview = self.job.preview
+        preview = status.made.preview
+        self.plot.show_points(status.made.points)
+        self.use.setEnabled(status.made.best is not None)
+        self.look.setEnabled(preview is not None)
         if preview is not None and self._preview is not None:
             self._preview.update(preview)
 
@@ -200,10 +208,12 @@ class FinetuneWidget(JobWidget):
         self._soon.start(_LOOK_MILLISECONDS)
 
 
-def _source(choices: Choices, *, copied: bool = True) -> Path | LayerPair:
-    if choices.source == "bank":
-        return existing_bank(choices.bank)
-    return layer_pair(choices.image, choices.labels, copied=copied)
+def _named_facts(facts: Callable[[Path], Facts], path: Path) -> Facts:
+    """Look at a source; in errors it goes by its name: the widget is narrow."""
+    try:
+        return facts(path)
+    except SamriError as error:
+        raise type(error)(str(error).replace(str(path), path.name)) from error
 
 
 def _row(*buttons: Any) -> QWidget:

@@ -15,9 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from napari_samri._napari import Status
+    from napari_samri.work import Status
 
 _STEPS = 1000
 _LIST_HEIGHT = 120
@@ -28,12 +26,15 @@ class JobProgress(QWidget):
 
     Parameters
     ----------
-    buttons : sequence of QPushButton
-        In one row.
+    problems_tip : str
+        What became of the rest.
+    **buttons : QPushButton
+        In one row. All but ``cancel`` wait until nothing goes on.
     """
 
-    def __init__(self, buttons: Sequence[QPushButton]) -> None:
+    def __init__(self, problems_tip: str, **buttons: QPushButton) -> None:
         super().__init__()
+        self.buttons = buttons
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(12)
@@ -44,17 +45,20 @@ class JobProgress(QWidget):
         self.problems.setWordWrap(True)
         self.problems.setSpacing(2)
         self.problems.setMaximumHeight(_LIST_HEIGHT)
-        self.problems.setToolTip("The rest was embedded")
+        self.problems.setToolTip(problems_tip)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for column, button in enumerate(buttons):
+        for column, button in enumerate(buttons.values()):
             layout.addWidget(button, 0, column)
         rows = (self.bar, self.text, self.message, self.heading, self.problems)
         for row, widget in enumerate(rows, start=1):
             layout.addWidget(widget, row, 0, 1, len(buttons))
 
     def show_progress(self, status: Status) -> None:
-        """Show how far it is; emits nothing."""
+        """Show how far it is, and what can be done now; emits nothing."""
+        for name, each in self.buttons.items():
+            can_stop = status.busy and status.phase != "stopping"
+            each.setEnabled(can_stop if name == "cancel" else not status.busy)
         failed = status.phase == "failed"
         show_text(self.text, "" if failed else status.text)
         show_text(self.message, status.text if failed else "")

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     import napari
 
-    from napari_samri._napari import Background, Status
     from napari_samri._qt.form import JobForm
     from napari_samri._qt.job_progress import JobProgress
+    from napari_samri.work import Background, Status
 
 
 class JobWidget(DockedWidget):
@@ -72,6 +72,7 @@ class JobWidget(DockedWidget):
         """Connect what all such widgets have."""
         self.models.chosen.connect(self._use_model)
         self.form.keep_changed.connect(self._remember_keep)
+        self.progress.buttons["cancel"].clicked.connect(self.job.cancel)
         self._connections.add(self.job.changed, self._show)
         # Layers are looked at when napari is done with adding them, which selects them too.
         self._later = QTimer(self)
@@ -111,6 +112,7 @@ class JobWidget(DockedWidget):
 
     def _show(self, status: Status) -> None:
         self.form.lock(status.busy)
+        self.progress.show_progress(status)
         self.models.setEnabled(not status.busy)
 
     def _show_layers(self) -> None:
@@ -124,7 +126,7 @@ class _Farewell:
         self._job, self._connections = job, connections
 
     def __call__(self, *_: object) -> None:
-        """Do it."""
+        """Let go of the viewer and the job."""
         with suppress(TypeError, RuntimeError):  # it was done
             QApplication.instance().aboutToQuit.disconnect(self)
         self._connections.close()

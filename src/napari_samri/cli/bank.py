@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.cli.console import show
-from napari_samri.cli.events import show_events
+from napari_samri.jobs import show_events
 
 if TYPE_CHECKING:
     import argparse

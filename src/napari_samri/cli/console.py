@@ -1,10 +1,12 @@
-"""Results on stdout, messages and progress on stderr, whatever these lead to."""
+"""Results on stdout, and streams that can be written to, whatever these lead to."""
 
 from __future__ import annotations
 
 import os
 import sys
 from contextlib import suppress
+
+from napari_samri.jobs import printable
 
 _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
@@ -51,7 +53,7 @@ def show(text: str) -> None:
         If the reader has gone, as ``head`` does.
     """
     try:
-        sys.stdout.write(_printable(text))
+        sys.stdout.write(printable(text))
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -66,51 +68,6 @@ def silence_stdout() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-
-
-def say(text: str) -> None:
-    """Write a line for the user."""
-    _mention(f"napari-samri: {text}\n")
-
-
-def _mention(text: str) -> None:
-    """Write to stderr; messages that nobody can read stop no work."""
-    with suppress(OSError, ValueError):
-        sys.stderr.write(_printable(text))
-        sys.stderr.flush()
-
-
-def _printable(text: str) -> str:
-    """Escape what a terminal would take for a command: names of files may hold anything."""
-    plain = text.isprintable() or all(c.isprintable() or c in "\n\t\r" for c in text)
-    return text if plain else "".join(map(_escaped, text))
-
-
-def _escaped(character: str) -> str:
-    plain = character.isprintable() or character in "\n\t\r"
-    return character if plain else character.encode("unicode_escape", "surrogatepass").decode()
-
-
-class Progress:
-    """A line on a terminal that is rewritten as work goes on; silent elsewhere."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-
-    def step(self, done: int, total: int, unit: str) -> None:
-        """Show `done` of `total`, if there is more than one."""
-        if self._shown and total > 1:
-            self._rewrite(f"{done}/{total} {unit}", last=done == total)
-
-    def download(self, done: int, total: int) -> None:
-        """Show how much of a download has come, in megabytes."""
-        if self._shown:
-            whole = f" of {total / 1e6:.0f}" if total else ""
-            self._rewrite(f"downloading: {done / 1e6:.0f}{whole} MB", last=done == total)
-
-    @staticmethod
-    def _rewrite(text: str, *, last: bool) -> None:
-        _mention(f"\r{text:40}" + ("\n" if last else ""))
 
 
 def current_folder_exists() -> bool:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.cli.console import say, show
+from napari_samri.cli.console import show
+from napari_samri.jobs import say
 from napari_samri.prompts import SliceRequest
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.cli.console import Progress, say
 from napari_samri.errors import InputError
+from napari_samri.jobs import Progress, say
 
 if TYPE_CHECKING:
     import argparse

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.cli.console import say, show
+from napari_samri.cli.console import show
+from napari_samri.jobs import say
 from napari_samri.models import (
     ModelSpec,
     known_models,

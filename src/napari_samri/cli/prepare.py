@@ -6,6 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_samri.cli.flags import add_flags, given
+from napari_samri.datasets import Rules, shares_of
+from napari_samri.datasets.layouts import LAYOUTS
 from napari_samri.errors import InputError
 from napari_samri.filenames import check_name, has_suffix
 
@@ -13,19 +16,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from napari_samri.datasets import Manifest, NameReading, Rules, Source
+    from napari_samri.datasets import Manifest, NameReading, Source
 
-LAYOUTS = (
-    "csv",
-    "nnunet",
-    "bids",
-    "samri",
-    "folders",
-    "pairs",
-    "totalsegmentator",
-    "brats",
-    "acdc",
-)
 _MANIFEST_BEGINS = b'{"format":"napari-samri-manifest"'
 _EPILOG = """\
 A SOURCE is a folder or a CSV with the columns image, labels and, if you like, patient, dataset,
@@ -56,7 +48,9 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("sources", nargs="*", metavar="SOURCE", help="PATH or NAME=PATH")
     parser.add_argument("--images", type=Path, help="a folder of images, with --labels")
     parser.add_argument("--labels", type=Path, help="the labels of --images, by equal names")
-    parser.add_argument("--layout", choices=LAYOUTS, help="layout of all sources")
+    parser.add_argument(
+        "--layout", choices=[layout.id for layout in LAYOUTS], help="layout of all sources"
+    )
     parser.add_argument(
         "--patient-pattern",
         "--patient",
@@ -77,38 +71,26 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="hold a data set out whole; may be repeated",
     )
-    parser.add_argument(
-        "--own-patients",
-        action="store_true",
-        help="patients of one name in two data sets are different people",
-    )
     parser.add_argument("--max-voxels", type=int, help="read images of up to this many voxels")
 
 
 def _add_rules(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--axis", type=int, choices=(0, 1, 2), help="cut across slices, rows or columns"
-    )
-    parser.add_argument("--min-pixels", type=int, default=10, help="smallest label on a slice")
-    parser.add_argument(
-        "--min-share", type=float, default=0.1, help="... as a share of its largest slice"
-    )
+    add_flags(parser, Rules)
     parser.add_argument(
         "--split",
         default="80:10:10",
         metavar="TRAIN:VALIDATION:TEST",
         help="shares of the patients (80:10:10)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another split")
 
 
 def run(options: argparse.Namespace) -> int:
     """Prepare and write; return 3 if something had to be left out."""
     _check_out(options)
     rules, sources = _rules(options), _sources(options)
-    from napari_samri.cli.console import Progress, say, show
-    from napari_samri.cli.program import EXIT_PARTIAL
+    from napari_samri.cli.console import show
     from napari_samri.datasets import prepare, with_relative_roots, write_manifest
+    from napari_samri.jobs import EXIT_PARTIAL, Progress, say
 
     progress = Progress()
     manifest = prepare(
@@ -199,23 +181,12 @@ def _sources(options: argparse.Namespace) -> list[Source]:
 
 
 def _rules(options: argparse.Namespace) -> Rules:
-    from napari_samri.datasets import Rules
-
     try:
-        train, validation, test = map(float, options.split.split(":"))
-    except ValueError as error:
-        message = f"--split {options.split}: expected three numbers, as in 80:10:10."
+        shares = shares_of(options.split)
+    except InputError as error:
+        message = f"--split {options.split}: {error}"
         raise InputError(message) from error
-    return Rules(
-        min_pixels=options.min_pixels,
-        min_share=options.min_share,
-        axis=options.axis,
-        train=train,
-        validation=validation,
-        test=test,
-        seed=options.seed,
-        own_patients=options.own_patients,
-    )
+    return Rules(**shares, **given(options, Rules))
 
 
 def _check_out(options: argparse.Namespace) -> None:

@@ -9,27 +9,24 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import napari_samri
 from napari_samri.cli import bank, demo, embed, export, finetune, models, prepare, segment
 from napari_samri.cli.console import (
     OutputError,
     current_folder_exists,
-    say,
     secure_streams,
     silence_stdout,
 )
-from napari_samri.errors import InputWarning, SamriError, TooLargeError
+from napari_samri.cli.flags import flag_called
+from napari_samri.errors import OptionError, SamriError, TooLargeError
+from napari_samri.jobs import EXIT_INPUT, EXIT_OTHER, say, saying_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VERBS = (bank, demo, embed, export, finetune, models, prepare, segment)
-EXIT_INPUT = 2
-EXIT_PARTIAL = 3
-EXIT_OTHER = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,9 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("error: the current folder was deleted; change into one that exists, and try again.")
         return EXIT_INPUT
     options = _parsed(arguments)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", InputWarning)
-        warnings.showwarning = _show_warning
+    with saying_warnings():
         return _run(options)
 
 
@@ -93,9 +88,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _flag_for(error: SamriError) -> str:
     """Return what to type, for an error that does not know it is on a command line."""
-    return f" Add --max-voxels {error.voxels}." if isinstance(error, TooLargeError) else ""
-
-
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    if issubclass(category, InputWarning):
-        say(f"note: {message}")
+    if isinstance(error, TooLargeError):
+        return f" Add --max-voxels {error.voxels}."
+    if isinstance(error, OptionError):
+        return f" ({', '.join(map(flag_called, error.options))})"
+    return ""

@@ -69,8 +69,8 @@ def run(options: argparse.Namespace) -> None:
     """Segment and write; nothing is written unless everything succeeded."""
     requests = _requests(options)
     _check_outputs(options)
-    from napari_samri.cli.console import Progress
     from napari_samri.io import load_volume, save_labels
+    from napari_samri.jobs import Progress
     from napari_samri.segment import PostProcessing, load_predictor, paint_labels, segment_slices
 
     begin = time.perf_counter()
@@ -176,7 +176,7 @@ def _picture_written(
 
 
 def _report(options: argparse.Namespace, masks: Sequence[SliceMask], seconds: float) -> None:
-    from napari_samri.cli.console import say
+    from napari_samri.jobs import say
 
     voxels = sum(int(mask.mask.sum()) for mask in masks)
     say(f"wrote {options.out}: {voxels:,} voxels on {len(masks)} slices in {seconds:.1f} s")

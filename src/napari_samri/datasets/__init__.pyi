@@ -11,7 +11,7 @@ from .manifest_file import (
 )
 from .measuring import choose_slices
 from .preparing import prepare, prepare_steps
-from .rules import SPLITS, Rules
+from .rules import SPLITS, Rules, shares_of
 from .sources import Source
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "prepare_steps",
     "read_manifest",
     "root_of",
+    "shares_of",
     "with_relative_roots",
     "write_manifest",
 ]

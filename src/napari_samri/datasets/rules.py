@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from napari_samri.datasets.spelling import folded
 from napari_samri.errors import InputError
+from napari_samri.options import option
 
 Split = Literal["train", "validation", "test", "zero-shot"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -46,14 +47,38 @@ class Rules:
         If a threshold makes no sense.
     """
 
-    min_pixels: int = 10
-    min_share: float = 0.1
-    axis: int | None = None
+    min_pixels: int = option(
+        10,
+        label="Smallest label",
+        low=1,
+        tip="A label with fewer pixels on a slice is left out there",
+        help="smallest label on a slice",
+    )
+    min_share: float = option(
+        0.1,
+        label="Smallest share",
+        tip="So is one with less than this share of its area on the slice where it is largest",
+        help="... as a share of its largest slice",
+    )
+    axis: int | None = option(
+        None,
+        label="Cut across",
+        choices=(("the fewest samples", None), ("slices", 0), ("rows", 1), ("columns", 2)),
+        tip="Which axis of a volume is cut across; as a rule the one with the fewest samples",
+        help="cut across slices, rows or columns",
+    )
     train: float = 80
     validation: float = 10
     test: float = 10
-    seed: int = 0
-    own_patients: bool = False
+    seed: int = option(
+        0,
+        label="Seed",
+        low=0,
+        tip="Another seed, another split",
+    )
+    own_patients: bool = option(
+        False, help="patients of one name in two data sets are different people", form=False
+    )
 
     def __post_init__(self) -> None:
         shares = (self.train, self.validation, self.test)
@@ -83,6 +108,22 @@ class Rules:
     def as_dict(self) -> dict[str, Any]:
         """Return the rules as JSON values."""
         return asdict(self)
+
+
+def shares_of(split: str) -> dict[str, Any]:
+    """Return the shares of ``TRAIN:VALIDATION:TEST``, such as 80:10:10, as fields of `Rules`.
+
+    Raises
+    ------
+    InputError
+        If these are not three numbers.
+    """
+    try:
+        train, validation, test = map(float, split.split(":"))
+    except ValueError as error:
+        message = f"the split is {split!r}; expected three numbers, as in 80:10:10."
+        raise InputError(message) from error
+    return {"train": train, "validation": validation, "test": test}
 
 
 def _are_shares(shares: tuple[float, ...]) -> bool:

@@ -1,6 +1,15 @@
 from .ahead import run_ahead
 from .child import Child, serve
-from .detached import POLL_SECONDS, Job, Watch, list_jobs, new_job_folder, start_job
+from .detached import (
+    POLL_SECONDS,
+    Job,
+    Watch,
+    delete_old_jobs,
+    list_jobs,
+    new_job_folder,
+    read_job,
+    start_job,
+)
 from .durations import duration
 from .events import (
     Cancel,
@@ -19,14 +28,29 @@ from .events import (
 from .folders import STATE_VARIABLE, state_dir
 from .memory import keep_memory
 from .report_file import reporting
+from .terminal import (
+    EXIT_INPUT,
+    EXIT_OTHER,
+    EXIT_PARTIAL,
+    EventPrinter,
+    Progress,
+    printable,
+    say,
+    saying_warnings,
+    show_events,
+)
 from .wire import Message, encode_message, is_torn, read_message
 
 __all__ = [
+    "EXIT_INPUT",
+    "EXIT_OTHER",
+    "EXIT_PARTIAL",
     "POLL_SECONDS",
     "STATE_VARIABLE",
     "Cancel",
     "Child",
     "Event",
+    "EventPrinter",
     "Failed",
     "Finished",
     "Job",
@@ -34,10 +58,12 @@ __all__ = [
     "Message",
     "Noted",
     "Problem",
+    "Progress",
     "Progressed",
     "Started",
     "Stopped",
     "Watch",
+    "delete_old_jobs",
     "duration",
     "encode_message",
     "is_last",
@@ -46,10 +72,15 @@ __all__ = [
     "list_jobs",
     "never",
     "new_job_folder",
+    "printable",
+    "read_job",
     "read_message",
     "reporting",
     "run_ahead",
+    "say",
+    "saying_warnings",
     "serve",
+    "show_events",
     "start_job",
     "state_dir",
 ]

@@ -1,6 +1,7 @@
 """Jobs that outlive the window: started, watched, stopped, and found again after a restart.
 
-The child's side is `reporting`, which a verb of the command line enters if it gets ``--job``.
+A job's process runs a module, whose only argument is the job's folder: there stands what it is to
+do. Its side is `reporting`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from uuid import uuid4
 
 from napari_samri.atomic import replacing
 from napari_samri.codec import any_object, list_of, number, read_each, read_json, record, text
-from napari_samri.errors import MissingFileError, StoreError
+from napari_samri.errors import InputError, MissingFileError, StoreError
 from napari_samri.jobs.child import CHILD_NICENESS, SETTINGS
 from napari_samri.jobs.events import Failed, Stopped, is_last, never
 from napari_samri.jobs.folders import jobs_dir
@@ -37,7 +38,6 @@ from napari_samri.jobs.job_folder import (
     process_of,
     seconds_since_asked,
 )
-from napari_samri.jobs.report_file import Reporter, reporting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -48,10 +48,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Job", "Reporter", "Watch", "list_jobs", "new_job_folder", "reporting", "start_job"]
-
-VERSION = 1
-MODULE = "napari_samri"
+VERSION = 2
 POLL_SECONDS = 0.1
 # Until it holds its lock, a job of another window cannot be told from one that died.
 _STARTING_SECONDS = 60.0
@@ -59,8 +56,14 @@ _KEEP_SECONDS = 7 * 24 * 3600.0
 _ENDED = "Stopped, by ending its process. What it had saved is kept, and can be gone on from."
 _JOB: Reader[dict[str, Any]] = record(
     dict,
-    {"title": text(), "arguments": list_of(text()), "started": number(0), "details": any_object},
+    {"title": text(), "started": number(0), "task": any_object, "details": any_object},
     marks={"version": VERSION},
+)
+# Of jobs that ran a command line.
+_JOB_1: Reader[dict[str, Any]] = record(
+    dict,
+    {"title": text(), "arguments": list_of(text()), "started": number(0), "details": any_object},
+    marks={"version": 1},
 )
 # Of this process: it has to hear of their end, or they stay behind as zombies.
 _own: dict[Path, subprocess.Popen[bytes]] = {}
@@ -75,18 +78,19 @@ class Job:
     folder : pathlib.Path
     title : str
         For people.
-    arguments : tuple of str
-        What it was started with.
     started : float
         Seconds since 1970.
+    task : mapping
+        What it does, as JSON values that the module understands which it runs; empty for one
+        that an earlier version started.
     details : mapping
-        JSON values that whoever started it wants to find again.
+        JSON values that are to be found again beside that.
     """
 
     folder: Path
     title: str
-    arguments: tuple[str, ...] = ()
     started: float = 0.0
+    task: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -195,26 +199,27 @@ class Watch:
 
 
 def start_job(
-    arguments: Sequence[str],
+    module: str,
     title: str,
     folder: Path | None = None,
     *,
+    task: Mapping[str, Any],
     details: Mapping[str, Any] | None = None,
-    module: str = MODULE,
 ) -> Job:
-    """Start ``python -m napari_samri *arguments --job FOLDER``, which outlives this process.
+    """Start ``python -m module FOLDER``, which outlives this process.
 
     Parameters
     ----------
-    arguments : sequence of str
+    module : str
+        What to run; it finds its task in the folder, by `read_job`.
     title : str
         For people.
     folder : pathlib.Path, optional
-        A new one; by default in the user's folder of jobs.
+        By default a new one in the user's folder of jobs.
+    task : mapping
+        JSON values.
     details : mapping, optional
         JSON values to be kept with the job.
-    module : str
-        What to run in place of napari-samri's command line.
 
     Raises
     ------
@@ -222,13 +227,12 @@ def start_job(
         If the folder cannot be written or the process cannot be started.
     """
     folder = (folder or new_job_folder()).absolute()
-    job = Job(folder, title, tuple(arguments), time.time(), dict(details or {}))
+    job = Job(folder, title, time.time(), dict(task), dict(details or {}))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(job)
         with (folder / LOG).open("ab") as log:
-            command = [sys.executable, "-P", "-m", module, *arguments, "--job", str(folder)]
-            process = _spawn(command, log)
+            process = _spawn([sys.executable, "-P", "-m", module, str(folder)], log)
     except OSError as error:
         message = f"{folder}: the job cannot be started ({error.strerror or error})."
         raise StoreError(message) from error
@@ -243,27 +247,41 @@ def new_job_folder() -> Path:
 
 
 def list_jobs() -> list[Job]:
-    """Return all jobs, newest first; those that ended days ago are deleted on the way.
-
-    Damaged ones are passed over, and told of in the log.
-    """
-    try:
-        folders = [path for path in jobs_dir().iterdir() if path.is_dir()]
-    except OSError:
-        return []
-    found = read_each(filter(_is_kept, folders), _read)
+    """Return all jobs, newest first; damaged ones are passed over, and told of in the log."""
+    found = read_each(_folders(), _read)
     for damaged in found.bad:
         _tell_once(damaged.reason)
     return sorted(found.good, key=lambda job: job.started, reverse=True)
 
 
-def _is_kept(folder: Path) -> bool:
-    """Tell whether a job is worth listing still; else its folder is deleted."""
-    old = time.time() - last_change(folder) > _KEEP_SECONDS
-    if not old or Job(folder, folder.name).running:
-        return True
-    shutil.rmtree(folder, ignore_errors=True)
-    return False
+def delete_old_jobs() -> None:
+    """Delete the folders of jobs that ended days ago."""
+    for folder in _folders():
+        old = time.time() - last_change(folder) > _KEEP_SECONDS
+        if old and not Job(folder, folder.name).running:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_job(folder: Path) -> Job:
+    """Return the job of a folder.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is damaged or of a later version.
+    """
+    job = _read(folder)
+    if job is None:
+        message = f"{folder}: is no job's folder; expected one with a file {JOB}."
+        raise InputError(message)
+    return job
+
+
+def _folders() -> list[Path]:
+    try:
+        return [path for path in jobs_dir().iterdir() if path.is_dir()]
+    except OSError:
+        return []
 
 
 @lru_cache(maxsize=1000)
@@ -300,8 +318,8 @@ def _write(job: Job) -> None:
     content = {
         "version": VERSION,
         "title": job.title,
-        "arguments": list(job.arguments),
         "started": job.started,
+        "task": dict(job.task),
         "details": dict(job.details),
     }
     with replacing(job.folder / JOB) as temporary:
@@ -314,9 +332,16 @@ def _read(folder: Path) -> Job | None:
     Raises
     ------
     InputError
-        If it is damaged or another version's.
+        If it is damaged or a later version's.
     """
     try:
-        return Job(folder, **read_json(folder / JOB, _JOB))
+        return Job(folder, **read_json(folder / JOB, _of_any_version))
     except MissingFileError:
         return None
+
+
+def _of_any_version(value: object) -> dict[str, Any]:
+    if isinstance(value, dict) and value.get("version") == 1:
+        found = _JOB_1(value)
+        return {name: each for name, each in found.items() if name != "arguments"}
+    return _JOB(value)

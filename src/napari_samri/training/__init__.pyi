@@ -5,7 +5,6 @@ from .loop import fit
 from .objective import OBJECTIVES, Objective, find_objective
 from .pairs import is_held_out, split_pairs
 from .preview import PREVIEW, Preview, read_preview
-from .sbatch import sbatch_script
 from .state import FILE
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "is_held_out",
     "read_curves",
     "read_preview",
-    "sbatch_script",
     "small_data",
     "split_pairs",
     "turned_bank",

@@ -1,15 +1,70 @@
-from .cluster import embed_on_cluster
+from .background import Background
 from .config import EmbedConfig
-from .planning import changes_in
-from .run import embed_bank
-from .sbatch import sbatch_script
+from .data import Data
+from .embed import embed_bank
+from .facts import (
+    FEW_MASKS,
+    Facts,
+    facts_of_bank,
+    facts_of_manifest,
+    facts_of_volume,
+    suggested_numbers,
+)
+from .finetune import RUN_BANK, masks_to_learn
+from .main import main, run_task
+from .places import (
+    bank_path,
+    existing_bank,
+    existing_source,
+    first_free,
+    run_folder,
+    slug,
+    suggested_bank,
+    suggested_of_image,
+    suggested_run,
+)
+from .registry import register_task, task_from_json, task_to_json, unregister_task
+from .run import IMAGES, Status
+from .slurm import sbatch_script
+from .task import Made, Task
+from .tasks import EmbedTask, FinetuneTask, WarmTask
 from .warm import warm_cache
 
 __all__ = [
+    "FEW_MASKS",
+    "IMAGES",
+    "RUN_BANK",
+    "Background",
+    "Data",
     "EmbedConfig",
-    "changes_in",
+    "EmbedTask",
+    "Facts",
+    "FinetuneTask",
+    "Made",
+    "Status",
+    "Task",
+    "WarmTask",
+    "bank_path",
     "embed_bank",
-    "embed_on_cluster",
+    "existing_bank",
+    "existing_source",
+    "facts_of_bank",
+    "facts_of_manifest",
+    "facts_of_volume",
+    "first_free",
+    "main",
+    "masks_to_learn",
+    "register_task",
+    "run_folder",
+    "run_task",
     "sbatch_script",
+    "slug",
+    "suggested_bank",
+    "suggested_numbers",
+    "suggested_of_image",
+    "suggested_run",
+    "task_from_json",
+    "task_to_json",
+    "unregister_task",
     "warm_cache",
 ]

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path  # noqa: TC003  # what tasks hold is read by its annotations
 
-from napari_samri.errors import InputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from napari_samri.embeddings.bank import Quantisation
+from napari_samri.embeddings.bank import Quantisation  # noqa: TC001
+from napari_samri.errors import OptionError
+from napari_samri.options import DEVICE, FAMILY, MODEL, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +36,24 @@ class EmbedConfig:
 
     Raises
     ------
-    InputError
+    OptionError
         If the rank is not one of the ranks.
     """
 
     manifest: Path
     out: Path
-    model: str = "starter"
-    family: str | None = None
-    device: str = "auto"
-    quantisation: Quantisation = "float16"
+    model: str = option("starter", MODEL)
+    family: str | None = option(None, FAMILY)
+    device: str = option("auto", DEVICE)
+    quantisation: Quantisation = option(
+        "float16",
+        label="Stored as",
+        flag="quantise",
+        choices=(("float16", "float16"), ("int8, half the bytes", "int8")),
+        tip="float16 keeps the encoder's numbers; int8 takes half the bytes, and masks differ a "
+        "little from those of float16 embeddings (see the documentation for how much)",
+        help="int8 takes half the bytes; see the documentation for what it costs",
+    )
     turn: int = 0
     rank: int = 0
     ranks: int = 1
@@ -56,4 +61,4 @@ class EmbedConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.ranks:
             message = f"the rank is {self.rank} of {self.ranks}; expected 0 to {self.ranks - 1}."
-            raise InputError(message)
+            raise OptionError(message, "rank")

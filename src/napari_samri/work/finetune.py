@@ -1,4 +1,4 @@
-"""What ``napari-samri finetune`` does beside training: embeds first, or measures a few steps."""
+"""What fine-tuning does beside training: embeds first, or measures a few steps."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_samri.datasets import read_manifest, root_of, write_manifest
+from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import Cancelled, InputError
 from napari_samri.jobs import Finished, Noted, Stopped, duration, never
+from napari_samri.training import FILE, Counts, is_held_out, split_pairs, turned_bank
+from napari_samri.work.config import EmbedConfig
+from napari_samri.work.embed import embed_bank
+from napari_samri.work.planning import changes_in
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -17,9 +23,8 @@ if TYPE_CHECKING:
     from napari_samri.datasets import Manifest, SliceEntry
     from napari_samri.jobs import Cancel, Event
     from napari_samri.training import Estimate, TrainConfig
-    from napari_samri.work import EmbedConfig
 
-BANK, TURNED = "bank.zarr", "turned.json"
+RUN_BANK, TURNED = "bank.zarr", "turned.json"
 _SAMPLE_SLICES = 4
 
 
@@ -41,8 +46,8 @@ def embed_then_fit(manifest: Path, config: TrainConfig, cancel: Cancel = never) 
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         message = (
-            "--from-manifest embeds and trains in one process; for several, make a bank with "
-            "'napari-samri embed' first and give that."
+            "a manifest is embedded and trained on in one process; for several, embed it into a "
+            "bank first and give that."
         )
         raise InputError(message)
     yield from fit(config, cancel, before=lambda: _embedded(manifest, config, cancel))
@@ -50,9 +55,6 @@ def embed_then_fit(manifest: Path, config: TrainConfig, cancel: Cancel = never) 
 
 def _embedded(manifest: Path, config: TrainConfig, cancel: Cancel) -> Generator[Event, None, bool]:
     """Embed into the run's bank; return whether that was finished."""
-    from napari_samri.training import turned_bank
-    from napari_samri.work import embed_bank
-
     _check_unchanged(manifest, config)
     every = [_embedding(manifest, config.bank, config)]
     if config.augment:
@@ -72,8 +74,6 @@ def _embedded(manifest: Path, config: TrainConfig, cancel: Cancel) -> Generator[
 
 def _of_training(path: Path, folder: Path) -> Path:
     """Write a manifest of what is trained on alone: no other slices are shown turned."""
-    from napari_samri.datasets import read_manifest, write_manifest
-
     manifest = _from_anywhere(read_manifest(path), path)
     studies = tuple(study for study in manifest.studies if study.split == "train")
     write_manifest(folder / TURNED, replace(manifest, studies=studies))
@@ -82,10 +82,6 @@ def _of_training(path: Path, folder: Path) -> Path:
 
 def _check_unchanged(manifest: Path, config: TrainConfig) -> None:
     """Refuse to add to the bank of a run that was begun, or to train on labels that are gone."""
-    from napari_samri.datasets import read_manifest
-    from napari_samri.training import FILE
-    from napari_samri.work import changes_in
-
     if not config.bank.exists():
         return
     new, gone = changes_in(config.bank, read_manifest(manifest))
@@ -124,10 +120,28 @@ def estimate_run(
     yield Finished(text=text, details=details)
 
 
+def masks_to_learn(config: TrainConfig, manifest: Path | None) -> int:
+    """Return how many masks a run trains on, of a manifest or of its bank.
+
+    Raises
+    ------
+    InputError
+        If that cannot be read.
+    """
+    if manifest is not None:
+        return masks_in(read_manifest(manifest), config)["train"]
+    with Bank(config.bank) as bank:
+        splits = split_pairs(
+            bank,
+            split_slices=config.split_slices,
+            components=config.components,
+            least_pixels=config.objective.least_pixels,
+        )
+        return len(splits["train"])
+
+
 def masks_in(manifest: Manifest, config: TrainConfig) -> dict[str, int]:
     """Return how many masks of a manifest are trained and validated on, as `split_pairs` does."""
-    from napari_samri.training import is_held_out
-
     counts = {"train": 0, "validation": 0}
     for study in manifest.studies:
         if study.split in counts:
@@ -151,30 +165,26 @@ def _objects(entry: SliceEntry, config: TrainConfig) -> int:
 
 def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimate, float]:
     """Embed a few slices into a bank of their own, and estimate for all from that."""
-    from napari_samri.datasets import read_manifest, write_manifest
-    from napari_samri.training import Counts, estimate
-    from napari_samri.work import embed_bank
+    from napari_samri.training import estimate
 
     manifest = read_manifest(path)
     counts = Counts(**masks_in(manifest, config))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_manifest(folder / "sample.json", _sample(manifest, path))
-        embedding = _embedding(folder / "sample.json", folder / BANK, config)
+        embedding = _embedding(folder / "sample.json", folder / RUN_BANK, config)
         *_, end = embed_bank(embedding, cancel)
         if not isinstance(end, Finished):
             message = "stopped; nothing was estimated, and nothing is kept"
             raise Cancelled(message)
         done = end.details
-        sampled = replace(config, bank=folder / BANK, split_slices=False, augment=0)
+        sampled = replace(config, bank=folder / RUN_BANK, split_slices=False, augment=0)
         found = estimate(sampled, counts, cancel)
     turned = sum(len(s.slices) for s in manifest.studies if s.split == "train") * config.augment
     return found, done["encoding_seconds"] / done["slices"] * (manifest.rows + turned)
 
 
 def _embedding(manifest: Path, bank: Path, config: TrainConfig) -> EmbedConfig:
-    from napari_samri.work import EmbedConfig
-
     return EmbedConfig(
         manifest=manifest,
         out=bank,
@@ -197,8 +207,6 @@ def _sample(manifest: Manifest, path: Path) -> Manifest:
 
 def _from_anywhere(manifest: Manifest, path: Path) -> Manifest:
     """Return a manifest whose data sets are found wherever it lies."""
-    from napari_samri.datasets import root_of
-
     datasets = tuple(
         replace(dataset, root=str(root_of(dataset, path))) for dataset in manifest.datasets
     )

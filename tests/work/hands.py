@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
+from napari_samri.work import run as runs
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import pytest
+
 PATIENCE = 120
+KINDS = ("embed", "warm", "finetune")
+ROOT = Path(__file__).parents[2]
 
 
 class Hand:
@@ -55,3 +63,21 @@ class Hand:
             assert time.monotonic() < end, "waited in vain"
             self.pump()
             time.sleep(0.01)
+
+
+def lent_hand() -> Iterator[Hand]:
+    """Yield a hand, and let no job of it go on afterwards: the body of a fixture."""
+    hand = Hand()
+    yield hand
+    for run in runs.find_runs(*KINDS):
+        run.cancel()
+    for thread in hand.threads:
+        thread.join(PATIENCE)
+    hand.until(lambda: not any(run.running for run in runs.find_runs(*KINDS)))
+
+
+def run_module(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Let jobs run a module of the tests."""
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    monkeypatch.setattr(runs, "MODULE", module)
