@@ -15,9 +15,8 @@ from napari_samri.embeddings.bank.verify import verify_bank
 from napari_samri.embeddings.disk import DiskCache
 from napari_samri.jobs.events import Problem
 from napari_samri.models.checkpoint import read_checkpoint
-from napari_samri.models.decoder_file import write_decoder
 from napari_samri.models.loading import load_model
-from napari_samri.models.tuned import card_of
+from napari_samri.models.tuned import card_of, write_decoder
 from napari_samri.training.state import RunState, load_state, save_state
 
 if TYPE_CHECKING:

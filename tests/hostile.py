@@ -476,7 +476,7 @@ def _read_seal(path: Path) -> object:
 
 
 def _make_pin(folder: Path) -> Path:
-    from napari_samri.models.download import _check_existing
+    from napari_samri.models.files import _check_existing
 
     (folder / "x.pth").write_bytes(b"made up")
     _check_existing(folder / "x.pth", SimpleNamespace(digest=None))  # type: ignore[arg-type]
@@ -484,7 +484,7 @@ def _make_pin(folder: Path) -> Path:
 
 
 def _read_pin(path: Path) -> object:
-    from napari_samri.models.download import _check_existing
+    from napari_samri.models.files import _check_existing
 
     return _check_existing(path.with_suffix(""), SimpleNamespace(digest=None))  # type: ignore
 

@@ -10,9 +10,8 @@ import torch
 
 from napari_samri.cli import main
 from napari_samri.models import add_tuned, models_dir
-from napari_samri.models.decoder_file import write_decoder
 from napari_samri.models.loading import load_model
-from napari_samri.models.tuned import card_of
+from napari_samri.models.tuned import card_of, write_decoder
 from tests.tiny import build_tiny, install_tiny, tiny_tensors
 
 if TYPE_CHECKING:

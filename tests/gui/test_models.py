@@ -146,9 +146,8 @@ def test_a_panel_that_has_gone_hears_nothing_and_is_not_kept() -> None:
 def test_a_tuned_model_is_used_in_the_segment_widget(person: Person, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from napari_samri.models.decoder_file import write_decoder
     from napari_samri.models.loading import load_model
-    from napari_samri.models.tuned import card_of
+    from napari_samri.models.tuned import card_of, write_decoder
 
     image = np.random.default_rng(0).normal(size=(12, 40, 50)).astype(np.float32)
     person.widget.use_image(person.viewer.add_image(image, name="image"))

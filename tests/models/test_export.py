@@ -12,11 +12,10 @@ from segment_anything import SamPredictor, sam_model_registry
 
 from napari_samri.embeddings import EmbeddingCache
 from napari_samri.errors import InputError, ModelError, StoreError
-from napari_samri.models.decoder_file import write_decoder
 from napari_samri.models.export import export_checkpoint
 from napari_samri.models.loading import load_model
 from napari_samri.models.preprocessing import SAM
-from napari_samri.models.tuned import card_of
+from napari_samri.models.tuned import card_of, write_decoder
 from napari_samri.segment.predictor import Predictor
 from tests.tiny import build_tiny, install_tiny, tiny_tensors
 

@@ -7,8 +7,8 @@ from threading import Barrier, Thread
 import pytest
 import torch
 
-from napari_samri.models import products
-from napari_samri.models.products import fast_products
+from napari_samri.models import device
+from napari_samri.models.device import fast_products
 
 
 def setting() -> str:
@@ -17,10 +17,10 @@ def setting() -> str:
 
 @pytest.fixture
 def on_amd(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(products, "_processor", lambda: "vendor_id : AuthenticAMD")
-    products._worth_it.cache_clear()
+    monkeypatch.setattr(device, "_processor", lambda: "vendor_id : AuthenticAMD")
+    device._worth_it.cache_clear()
     yield
-    products._worth_it.cache_clear()
+    device._worth_it.cache_clear()
 
 
 @pytest.mark.parametrize("shape", [(300, 200, 100), (8, 64, 4096), (4096, 256, 64)])
@@ -48,7 +48,7 @@ def test_somebodys_own_setting_comes_back(on_amd: None) -> None:
 
 
 def test_the_setting_goes_back_once_the_last_has_left(on_amd: None) -> None:
-    if not products._worth_it():
+    if not device._worth_it():
         pytest.skip("this processor rounds to bfloat16, or has no oneDNN")
     before = setting()
     inside, leave = Barrier(2), Barrier(2)
@@ -76,11 +76,11 @@ def test_other_processors_and_those_that_round_are_left_alone(
     monkeypatch: pytest.MonkeyPatch, on_amd: None
 ) -> None:
     before = setting()
-    monkeypatch.setattr(products, "_MOST_ERROR", 0.0)  # as if it rounded
+    monkeypatch.setattr(device, "_MOST_ERROR", 0.0)  # as if it rounded
     with fast_products():
         assert setting() == before
     monkeypatch.undo()
-    monkeypatch.setattr(products, "_processor", lambda: "vendor_id : GenuineIntel")
-    products._worth_it.cache_clear()
+    monkeypatch.setattr(device, "_processor", lambda: "vendor_id : GenuineIntel")
+    device._worth_it.cache_clear()
     with fast_products():
         assert setting() == before

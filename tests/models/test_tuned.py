@@ -13,10 +13,9 @@ import torch
 from napari_samri.embeddings import EmbeddingCache
 from napari_samri.errors import DownloadError, InputWarning, ModelError
 from napari_samri.models import add_tuned, known_models, models_dir, registry
-from napari_samri.models.decoder_file import Base, read_decoder_card, write_decoder
 from napari_samri.models.loading import load_model
 from napari_samri.models.preprocessing import MEDSAM, SAM
-from napari_samri.models.tuned import card_of
+from napari_samri.models.tuned import Base, card_of, read_decoder_card, write_decoder
 from napari_samri.segment.predictor import load_predictor
 from tests.tiny import install_tiny, tiny_tensors
 

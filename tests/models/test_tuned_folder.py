@@ -25,8 +25,8 @@ from napari_samri.models import (
     remove_tuned,
     unreadable_models,
 )
-from napari_samri.models.bases import base_of_file, find_base
 from napari_samri.models.card import Base
+from napari_samri.models.tuned import base_of_file, find_base
 from tests.tiny import tiny_tensors
 from tests.tuning import make_card, make_decoder
 

@@ -10,11 +10,10 @@ import pytest
 from segment_anything import SamPredictor, sam_model_registry
 
 from napari_samri import EmbeddingCache
-from napari_samri.models.decoder_file import write_decoder
 from napari_samri.models.export import export_checkpoint
 from napari_samri.models.loading import load_model
 from napari_samri.models.preprocessing import SAM
-from napari_samri.models.tuned import card_of
+from napari_samri.models.tuned import card_of, write_decoder
 from napari_samri.segment.predictor import Predictor
 from tests.oracle.conftest import make_slice
 from tests.oracle.test_sam import DIFFERENT_PIXELS, minmax_rgb, prompts

@@ -1,12 +1,10 @@
 from .architecture import find_architecture, register_architecture, unregister_architecture
-from .card import DECODER_PREFIX
-from .changes import models_changed
+from .card import DECODER_PREFIX, DecoderCard
+from .catalogue import BEST, Download, ModelSpec
 from .checkpoint import read_checkpoint
-from .decoder_file import DecoderCard, write_decoder
-from .device import resolve_device
-from .download import ProgressCallback, fetch, local_path, models_dir
+from .device import fast_products, resolve_device
 from .export import check_export_path, export_checkpoint
-from .files import check_digest
+from .files import ProgressCallback, check_digest, fetch, local_path, models_dir
 from .loading import load_model
 from .model import LoadedModel
 from .network import (
@@ -34,11 +32,17 @@ from .preprocessing import (
     register_preprocessing,
     unregister_preprocessing,
 )
-from .products import fast_products
-from .registry import find_model, known_models, needed_model, register_model
-from .spec import BEST, Download, ModelSpec
-from .tuned import card_of
-from .tuned_folder import add_tuned, remove_tuned, unreadable_models
+from .registry import (
+    add_tuned,
+    find_model,
+    known_models,
+    models_changed,
+    needed_model,
+    register_model,
+    remove_tuned,
+    unreadable_models,
+)
+from .tuned import card_of, write_decoder
 
 __all__ = [
     "BEST",

@@ -26,8 +26,8 @@ from napari_samri.codec import (
     text,
 )
 from napari_samri.errors import InputError, ModelError
+from napari_samri.models.catalogue import BEST, SINGLE
 from napari_samri.models.files import check_file
-from napari_samri.models.spec import BEST, SINGLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ class Base:
     """The model that a decoder was tuned from, and needs for its encoder.
 
     No folder is part of it: paths tell of people and machines, and mean nothing elsewhere.
-    `napari_samri.models.bases` remembers them, on this machine only.
+    `napari_samri.models.tuned` remembers them, on this machine only.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class DecoderCard:
     architecture, family, preprocessing : str
         As the base's: `ModelSpec.architecture`, `Preprocessing.id` and `Preprocessing.identity`.
     encoder, prompt_encoder : str
-        SHA-256 of the base's tensors (`napari_samri.models.identity`), which were frozen.
+        SHA-256 of the base's tensors (`napari_samri.models.model`), which were frozen.
     objective : mapping
         The training objective's name and numbers.
     trains_quality : bool

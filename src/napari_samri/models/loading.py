@@ -11,32 +11,31 @@ from typing import TYPE_CHECKING
 from napari_samri.errors import ModelError
 from napari_samri.filenames import CHECKPOINT_SUFFIXES, expand_user, has_suffix, stem_of
 from napari_samri.models.architecture import detect_architecture, find_architecture
-from napari_samri.models.bases import remember_base
 from napari_samri.models.card import DecoderCard, is_decoder
 from napari_samri.models.checkpoint import Checkpoint, read_checkpoint
 from napari_samri.models.device import resolve_device
-from napari_samri.models.download import fetch
+from napari_samri.models.files import fetch
 from napari_samri.models.model import LoadedModel, encoder_sha256
 from napari_samri.models.preprocessing import known_preprocessings
 from napari_samri.models.recognise import spec_of_file
-from napari_samri.models.registry import find_model, known_models
+from napari_samri.models.registry import decoder_spec, find_model, known_models
 from napari_samri.models.starter import check_packaged
 from napari_samri.models.tuned import (
     assumed_base,
     is_bare_decoder,
     locate_base,
+    remember_base,
     with_bare_decoder,
     with_decoder,
 )
-from napari_samri.models.tuned_folder import decoder_spec
 
 if TYPE_CHECKING:
     import torch
 
-    from napari_samri.models.download import ProgressCallback
+    from napari_samri.models.catalogue import ModelSpec
+    from napari_samri.models.files import ProgressCallback
     from napari_samri.models.network import Network
     from napari_samri.models.preprocessing import Preprocessing
-    from napari_samri.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_samri.models.card import DecoderCard
+    from napari_samri.models.catalogue import ModelSpec
     from napari_samri.models.network import Network
     from napari_samri.models.preprocessing import Preprocessing
-    from napari_samri.models.spec import ModelSpec
 
 ENCODER_PREFIX = "image_encoder."
 PROMPT_ENCODER_PREFIX = "prompt_encoder."

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from napari_samri.errors import InputWarning, SamriError
 from napari_samri.filenames import CHECKPOINT_SUFFIXES, stem_of
 from napari_samri.models.card import DECODER_PREFIX
-from napari_samri.models.catalogue import CATALOGUE
+from napari_samri.models.catalogue import BEST, CATALOGUE, SINGLE, ModelSpec
 from napari_samri.models.checkpoint import read_checkpoint
-from napari_samri.models.download import local_path
+from napari_samri.models.files import local_path
 from napari_samri.models.preprocessing import MEDSAM, SAM
 from napari_samri.models.registry import known_models
-from napari_samri.models.spec import BEST, SINGLE, ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,30 +1,157 @@
-"""A tuned decoder and its base, put together; and the card of a decoder that is being tuned."""
+"""Tuned decoders: their files, the models that they were tuned from, and both put together.
+
+A file is safetensors of the decoder alone, with a card in the header: the encoder stays with its
+base, so that a tuned ViT-B takes 16 MB instead of 375. A card names its base by file name and
+digest only. The way to it is kept beside the models, one small file per digest, and is a hint:
+what it leads to is checked by its tensors.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import warnings
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+from safetensors.torch import save
+
 from napari_samri._version import __version__
-from napari_samri.errors import InputWarning, ModelError
-from napari_samri.models.bases import base_of_file, find_base
-from napari_samri.models.card import Base, DecoderCard, check_names, prompts_of
-from napari_samri.models.download import models_dir
+from napari_samri.atomic import make_folder, replacing
+from napari_samri.codec import read_bytes, with_digest
+from napari_samri.errors import InputError, InputWarning, ModelError, StoreError
+from napari_samri.filenames import has_suffix
+from napari_samri.models.card import (
+    DECODER_PREFIX,
+    Base,
+    DecoderCard,
+    check_names,
+    prompts_of,
+)
+from napari_samri.models.files import models_dir
 from napari_samri.models.model import LoadedModel, prompt_encoder_sha256
 from napari_samri.models.network import fill
 from napari_samri.models.registry import known_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    import torch
-
+    from napari_samri.models.catalogue import ModelSpec
     from napari_samri.models.checkpoint import Checkpoint
     from napari_samri.models.network import Network
-    from napari_samri.models.spec import ModelSpec
+
+
+SUFFIX = ".safetensors"
+
+
+def write_decoder(path: Path, tensors: Mapping[str, torch.Tensor], card: DecoderCard) -> None:
+    """Write a decoder in fp32, atomically; the same tensors and card give the same bytes.
+
+    A digest of all of them is in the header, and checked when the decoder is loaded.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.safetensors``; a file that is there is replaced.
+    tensors : mapping
+        All tensors of a model, or those under ``mask_decoder.``, or a decoder's own state_dict
+        without that prefix, on any device.
+    card : DecoderCard
+
+    Raises
+    ------
+    InputError
+        If the name ends otherwise.
+    ModelError
+        If there is no decoder among the tensors.
+    StoreError
+        If the file cannot be written.
+    """
+    if not has_suffix(path, [SUFFIX]):
+        message = f"{path}: expected a name that ends in {SUFFIX}, for a tuned decoder."
+        raise InputError(message)
+    decoder = decoder_tensors(tensors)
+    check_names(list(decoder), path)
+    content = save({k: _plain(v) for k, v in decoder.items()}, metadata=card.to_header())
+    with replacing(path, durable=True) as temporary:
+        temporary.write_bytes(with_digest(content))
+
+
+def decoder_tensors(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the decoder's tensors, under SAM's names, of a model or of a decoder alone."""
+    own = {k: v for k, v in tensors.items() if k.startswith(DECODER_PREFIX)}
+    if own or any(k.startswith(("image_encoder.", "prompt_encoder.")) for k in tensors):
+        return own
+    return {f"{DECODER_PREFIX}{k}": v for k, v in tensors.items()}
+
+
+def _plain(value: torch.Tensor) -> torch.Tensor:
+    return value.detach().to("cpu", torch.float32).contiguous()
+
+
+_FOLDER = "bases"
+_HINT_BYTES = 1 << 16
+
+
+def base_of_file(path: Path) -> Base:
+    """Return a checkpoint given by path as a base, and remember where it is."""
+    with path.open("rb") as file:
+        base = Base(name=path.name, sha256=hashlib.file_digest(file, "sha256").hexdigest())
+    remember_base(base, path)
+    return base
+
+
+def remember_base(base: Base, path: Path) -> None:
+    """Remember the way to a base that is no known model.
+
+    Where the models folder is read-only, nothing is remembered: the checkpoint then has to be
+    given, or to lie beside the decoder.
+    """
+    if base.sha256 is None:
+        return
+    hint, content = _hint(base.sha256), os.fsencode(path.resolve())
+    with suppress(StoreError):
+        make_folder(hint.parent)
+        with replacing(hint) as temporary:
+            temporary.write_bytes(content)
+
+
+def find_base(base: Base, decoder: Path) -> Path | None:
+    """Return a file that may be a base: beside the decoder, in the models folder, as remembered.
+
+    In this order, so that a file that somebody puts there counts more than what was once known.
+
+    Parameters
+    ----------
+    base : Base
+        No known model.
+    decoder : Path
+        The decoder that was tuned from it.
+
+    Returns
+    -------
+    Path or None
+        None if there is no such file.
+    """
+    places = [decoder.parent / base.name, models_dir() / base.name]
+    with suppress(InputError):
+        hint = read_bytes(_hint(base.sha256 or ""), _HINT_BYTES)
+        places.append(Path(os.fsdecode(hint)))
+    return next(filter(_is_file, places), None)
+
+
+def _is_file(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # a name that is too long, or that no file can have
+        return path.is_file()
+    return False
+
+
+def _hint(sha256: str) -> Path:
+    return models_dir() / _FOLDER / f"{sha256}.txt"
 
 
 def card_of(
