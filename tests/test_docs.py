@@ -47,7 +47,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npe2pm: PluginMan
     page = (ROOT / "docs/reference/prompt-files.md").read_text()
     (json_block,) = (body for kind, body in BLOCK.findall(page) if kind == "json")
     (tmp_path / "prompts.json").write_text(json_block)
-    monkeypatch.setattr("napari_samri.models.registry.MODELS._registered", [])
+    for registry in (
+        "registry.MODELS",
+        "architecture.ARCHITECTURES",
+        "preprocessing.PREPROCESSINGS",
+    ):
+        monkeypatch.setattr(f"napari_samri.models.{registry}._registered", [])
     monkeypatch.setattr("napari_samri.io.registry._readers", [*readers()])
     return tmp_path
 

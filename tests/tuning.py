@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.models.tuned import Base, DecoderCard, write_decoder
+from napari_samri.models.card import Base, DecoderCard
+from napari_samri.models.tuned import write_decoder
 
 if TYPE_CHECKING:
     from pathlib import Path

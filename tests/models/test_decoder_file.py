@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from napari_samri.errors import InputError, ModelError, StoreError
+from napari_samri.models.card import DecoderCard, read_decoder_card
 from napari_samri.models.checkpoint import read_checkpoint
-from napari_samri.models.tuned import DecoderCard, read_decoder_card, write_decoder
+from napari_samri.models.tuned import write_decoder
 from tests.tiny import random_tiny, tiny_tensors
 from tests.tuning import make_card, make_decoder
 

@@ -13,9 +13,10 @@ import torch
 from napari_samri.embeddings import EmbeddingCache
 from napari_samri.errors import DownloadError, InputWarning, ModelError
 from napari_samri.models import add_tuned, known_models, models_dir, registry
+from napari_samri.models.card import Base, read_decoder_card
 from napari_samri.models.loading import load_model
 from napari_samri.models.preprocessing import MEDSAM, SAM
-from napari_samri.models.tuned import Base, card_of, read_decoder_card, write_decoder
+from napari_samri.models.tuned import card_of, write_decoder
 from napari_samri.segment.predictor import load_predictor
 from tests.tiny import install_tiny, tiny_tensors
 

@@ -22,6 +22,7 @@ from .network import (
     best_where,
     choose_candidates,
     fill,
+    watched,
 )
 from .preprocessing import (
     PIXEL_MEAN,
@@ -95,5 +96,6 @@ __all__ = [
     "unreadable_models",
     "unregister_architecture",
     "unregister_preprocessing",
+    "watched",
     "write_decoder",
 ]
