@@ -39,11 +39,11 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, Union, get_args, g
 from typing import get_type_hints as hints_of
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_samri.codec.arrays import Array, lift_arrays, place_arrays
 from napari_samri.codec.containers import list_of, map_of, record, row_of
 from napari_samri.codec.document import LIMIT_BYTES
-from napari_samri.codec.flaw import Flaw, shown, wrong
+from napari_samri.codec.flaw import Flaw, wrong
 from napari_samri.codec.values import (
     Reader,
     anything,
@@ -58,10 +58,8 @@ from napari_samri.codec.values import (
 
 T = TypeVar("T")
 Unknown = Literal["drop", "refuse"]
-Arrays = Mapping[str, NDArray[Any]]
 
 TAG = "kind"
-_MOST_ARRAYS = 1000  # each takes a copy of the head's entries on its way
 _NUMBERS = "biuf"  # what `dtype.kind` is of booleans, integers and floats
 
 
@@ -181,15 +179,14 @@ class Tagged(Generic[T]):
         fields = {name: entry for name, entry in value.items() if name != self._tag}
         return from_plain(kind, fields, self._unknown)
 
-    def pack(self, item: T) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    def pack(self, item: T) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return a message as JSON values, and its arrays named by where they stand.
 
         Such a name is made of the fields' and the entries' that lead there, with dots between.
         """
-        arrays: dict[str, NDArray[Any]] = {}
-        return _lifted(self.write(item), "", arrays), arrays
+        return lift_arrays(self.write(item))
 
-    def unpack(self, head: Mapping[str, Any], arrays: Arrays) -> T:
+    def unpack(self, head: Mapping[str, Any], arrays: Mapping[str, Array]) -> T:
         """Read what `pack` returned.
 
         Raises
@@ -197,13 +194,7 @@ class Tagged(Generic[T]):
         Flaw
             If it is no message of these kinds, or an array is not as its field says.
         """
-        if len(arrays) > _MOST_ARRAYS:
-            message = f"has {len(arrays)} arrays; expected at most {_MOST_ARRAYS}"
-            raise Flaw(message)
-        value: Any = dict(head)
-        for place, array in arrays.items():
-            value = _with_array(value, place.split("."), array)
-        return self.from_plain(value)
+        return self.from_plain(place_arrays(dict(head), arrays))
 
     def write(self, item: T) -> dict[str, Any]:
         """Return a message as JSON values with arrays among them, as a `Form` does."""
@@ -215,40 +206,11 @@ class Tagged(Generic[T]):
 
 
 def _without_arrays(value: Any) -> Any:
-    arrays: dict[str, NDArray[Any]] = {}
-    plain = _lifted(value, "", arrays)
+    plain, arrays = lift_arrays(value)
     if arrays:
         message = f"a document has no place for arrays; found {', '.join(arrays)}."
         raise TypeError(message)
     return plain
-
-
-def _lifted(value: Any, place: str, arrays: dict[str, NDArray[Any]]) -> Any:
-    """Return JSON values with null in the place of arrays, which go into `arrays`."""
-    if isinstance(value, dict):
-        return {name: _lifted(each, f"{place}.{name}", arrays) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_lifted(each, f"{place}.{number}", arrays) for number, each in enumerate(value)]
-    if isinstance(value, np.ndarray):
-        arrays[place[1:]] = value
-        return None
-    return value
-
-
-def _with_array(value: Any, steps: list[str], array: NDArray[Any]) -> Any:
-    """Return JSON values with an array at a place where nothing was; they are not changed."""
-    if not steps:
-        if value is not None:
-            raise wrong(value, "null, where an array belongs")
-        return array
-    step, *others = steps
-    if isinstance(value, dict):
-        return {**value, step: _with_array(value.get(step), others, array)}
-    if isinstance(value, list) and step.isdecimal() and len(step) < 10 and int(step) < len(value):
-        place = int(step)
-        return [*value[:place], _with_array(value[place], others, array), *value[place + 1 :]]
-    message = f"has no place {shown(step)} for an array"
-    raise Flaw(message)
 
 
 # Forms by type
