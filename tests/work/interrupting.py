@@ -5,7 +5,7 @@ import signal
 import sys
 
 from napari_samri.cli import main
-from napari_samri.jobs.terminal import Progress
+from napari_samri.jobs.terminal import ProgressLine
 
 
 def step(*_):
@@ -13,5 +13,5 @@ def step(*_):
 
 
 if __name__ == "__main__":
-    Progress.step = step
+    ProgressLine.step = step
     sys.exit(main(sys.argv[1:]))

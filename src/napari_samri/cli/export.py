@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_samri.errors import InputError
-from napari_samri.jobs import Progress, say
+from napari_samri.jobs import ProgressLine, say
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     from napari_samri.models import check_export_path, export_checkpoint, load_model
 
     check_export_path(options.out)
-    progress = Progress().download
+    progress = ProgressLine().download
     model = load_model(options.model, "cpu", base=options.base, progress=progress)
     export_checkpoint(model, options.out)
     say(_summary(model, options.out))

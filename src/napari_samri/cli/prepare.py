@@ -90,9 +90,9 @@ def run(options: argparse.Namespace) -> int:
     rules, sources = _rules(options), _sources(options)
     from napari_samri.cli.console import show
     from napari_samri.datasets import prepare, with_relative_roots, write_manifest
-    from napari_samri.jobs import EXIT_PARTIAL, Progress, say
+    from napari_samri.jobs import EXIT_PARTIAL, ProgressLine, say
 
-    progress = Progress()
+    progress = ProgressLine()
     manifest = prepare(
         sources,
         rules,

@@ -70,12 +70,12 @@ def run(options: argparse.Namespace) -> None:
     requests = _requests(options)
     _check_outputs(options)
     from napari_samri.io import load_volume, save_labels
-    from napari_samri.jobs import Progress
+    from napari_samri.jobs import ProgressLine
     from napari_samri.segment import PostProcessing, load_predictor, paint_labels, segment_slices
 
     begin = time.perf_counter()
     volume = load_volume(options.image, max_voxels=options.max_voxels)
-    progress = Progress()
+    progress = ProgressLine()
     predictor = load_predictor(
         options.model, options.device, family=options.family, progress=progress.download
     )

@@ -1,4 +1,4 @@
-from .containers import list_of, map_of, record, row_of
+from .compound import list_of, map_of, record, row_of
 from .document import LIMIT_BYTES, parse_json, read_bytes, read_json
 from .flaw import Flaw, shown
 from .salvage import Sorted, Unreadable, read_each

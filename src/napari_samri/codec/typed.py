@@ -40,10 +40,10 @@ from typing import get_type_hints as hints_of
 
 import numpy as np
 
-from napari_samri.codec.arrays import Array, lift_arrays, place_arrays
-from napari_samri.codec.containers import list_of, map_of, record, row_of
+from napari_samri.codec.compound import list_of, map_of, record, row_of
 from napari_samri.codec.document import LIMIT_BYTES
 from napari_samri.codec.flaw import Flaw, wrong
+from napari_samri.codec.lifting import Array, lift_arrays, place_arrays
 from napari_samri.codec.values import (
     Reader,
     anything,

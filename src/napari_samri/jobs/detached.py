@@ -137,7 +137,7 @@ class Job:
         last event is always one that `is_last`, also where the process died without a word;
         only if `stop` says so, it ends without one.
         """
-        watch = Watch(self)
+        watch = JobWatch(self)
         while not stop():
             yield from watch.look()
             if watch.ended:
@@ -164,7 +164,7 @@ class Job:
         return fresh and self.folder.exists() and not (self.folder / EVENTS).exists()
 
 
-class Watch:
+class JobWatch:
     """Looks at a job again and again, from its first event to its last."""
 
     def __init__(self, job: Job) -> None:

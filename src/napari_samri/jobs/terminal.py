@@ -65,7 +65,7 @@ def _escaped(character: str) -> str:
     return character if plain else character.encode("unicode_escape", "surrogatepass").decode()
 
 
-class Progress:
+class ProgressLine:
     """A line on a terminal that is rewritten as work goes on; silent elsewhere."""
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class EventPrinter:
     def __init__(self, *, quiet: bool = False) -> None:
         self.code = 0
         self._quiet = quiet
-        self._progress = Progress()
+        self._progress = ProgressLine()
 
     def __call__(self, event: Event) -> None:
         """Take note of an event, and show it."""

@@ -16,13 +16,13 @@ from napari_samri.jobs import (
     Failed,
     Finished,
     Job,
+    JobWatch,
     Measured,
     Noted,
     Problem,
     Progressed,
     Started,
     Stopped,
-    Watch,
     is_last,
     list_jobs,
     never,
@@ -136,7 +136,7 @@ class Run:
     def follow(self, stop: Cancel = never) -> Iterator[Status | None]:
         """Yield how far it is whenever that changes, else None, until all its processes ended."""
         tally = Tally(self)
-        watches = [Watch(job) for job in self.jobs]
+        watches = [JobWatch(job) for job in self.jobs]
         while not stop():
             events = [(n, event) for n, watch in enumerate(watches) for event in watch.look()]
             for number, event in events:
