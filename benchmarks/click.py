@@ -43,7 +43,7 @@ def times_ms(model: str, repeats: int) -> list[float]:
     viewer.dims.set_current_step(0, 5)
     annotation.add_box(40, 40, 120, 120)
     annotation.wait(300)
-    shapes, found, reported = annotation.link.canvas.shapes, [], []
+    shapes, found, reported = annotation.canvas.shapes, [], []
     note = lambda _: reported.append(time.perf_counter())  # noqa: E731
     shapes.events.data.connect(note, position="first")
     for n in range(repeats + 3):

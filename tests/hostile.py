@@ -210,12 +210,12 @@ def _volume() -> Volume:
 
 
 def _document() -> Any:
-    from napari_samri.session.document import Commit, Document, Reopened
+    from napari_samri.session.history import Commit, Document, Reopened
     from napari_samri.session.labels import LabelTable
 
     commit = Commit(PLANE, 1, 12, PROMPTS, "starter", "e" * 64, 0.9, ("fill",), "2026-01-01")
     mask = MaskRegion.from_array(np.ones((6, 7)))
-    table = LabelTable.fresh().add("liver", 4)
+    table = LabelTable.of().add("liver", 4)
     return Document({PLANE: PROMPTS}, {PLANE: Reopened(1, mask)}, table, (commit,))
 
 
@@ -259,9 +259,9 @@ def _make_journal(folder: Path) -> Path:
 
 
 def _read_journal(path: Path) -> object:
-    from napari_samri.session.journal import find_recoverable
+    from napari_samri.session.journal import sweep_journals
 
-    return find_recoverable(_volume())
+    return sweep_journals(_volume())
 
 
 def _make_frames(folder: Path) -> Path:

@@ -67,14 +67,14 @@ class Studio:
         self.rest()
 
     def open_sample(self) -> None:
-        from napari_samri._napari.sample_data import open_phantom
+        from napari_samri._napari.reader import open_phantom
 
         for data, options, kind in open_phantom():
             getattr(self.viewer, f"add_{kind}")(data, **options)
         self.rest()
 
     def open_phantom(self) -> None:
-        from napari_samri._napari.sample_data import open_phantom
+        from napari_samri._napari.reader import open_phantom
 
         image, _ = open_phantom()
         data, options, _ = image
@@ -228,7 +228,7 @@ def error_locked(studio: Studio) -> None:
 
 
 def error_outside(studio: Studio) -> None:
-    shapes = studio.annotation.link.canvas.shapes
+    shapes = studio.annotation.canvas.shapes
     shapes.add([[SLICE, y, x] for y, x in ((20, 165), (20, 190), (60, 190), (60, 165))])
     studio.read_notification()
     studio.shoot("error-outside")
@@ -247,7 +247,7 @@ def error_checkpoint(studio: Studio) -> None:
 
 
 def recovered(studio: Studio) -> None:
-    studio.widget.close_annotation()
+    studio.widget.current.end()
     studio.viewer.window.remove_dock_widget(studio.widget)
     studio.viewer.layers.clear()
     studio.open_widget()
@@ -290,7 +290,7 @@ def segment_pictures(studio: Studio) -> None:
     studio.open_widget()
     for picture in PICTURES:
         picture(studio)
-    studio.widget.close_annotation()
+    studio.widget.current.end()
 
 
 WIDGETS = {

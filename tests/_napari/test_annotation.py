@@ -124,7 +124,7 @@ def test_coordinates_of_scripts_are_those_of_the_layers(desk: Desk) -> None:
     desk.annotation.add_point(0.7, 0.3)
     steps = desk.session.revision
     desk.annotation.go_to(2)
-    desk.annotation.link.canvas.points.add([[2, 5, 5]])
+    desk.annotation.canvas.points.add([[2, 5, 5]])
     assert desk.session.revision == steps + 1
     assert desk.session.document.prompts(Plane(0, 2)).points == (Point(5, 5),)
 
@@ -203,7 +203,7 @@ def test_waiting_raises_what_went_wrong(desk: Desk) -> None:
 
 
 def test_what_others_wrote_into_the_labels_is_saved(desk: Desk, tmp_path: Path) -> None:
-    desk.annotation.link.canvas.labels.data[1, 2, 3] = 1  # without a word
+    desk.annotation.canvas.labels.data[1, 2, 3] = 1  # without a word
     desk.annotation.save(tmp_path / "labels.nii")
     assert load_volume(tmp_path / "labels.nii").array[1, 2, 3] == 1
 
@@ -229,10 +229,10 @@ def test_unsaved_work_is_offered_again(source: Path, tmp_path: Path) -> None:
     second.annotation.restore()
     assert second.annotation.recovered is None
     np.testing.assert_array_equal(second.session.labels, expected)
-    np.testing.assert_array_equal(second.annotation.link.canvas.labels.data, expected)
+    np.testing.assert_array_equal(second.annotation.canvas.labels.data, expected)
     second.annotation.go_to(3)
     assert second.session.document.prompts(Plane(0, 3)).boxes == (Box(1, 2, 9, 9),)
-    assert len(second.annotation.link.canvas.shapes.data) == 1
+    assert len(second.annotation.canvas.shapes.data) == 1
     assert journals() == 1
     second.annotation.save(tmp_path / "labels.nii.gz")
     second.annotation.close()
@@ -318,7 +318,7 @@ def test_it_ends_with_its_layers(desk: Desk, which: str) -> None:
     desk.commit(1)
     reasons: list[str] = []
     desk.annotation.ended.connect(reasons.append)
-    canvas = desk.annotation.link.canvas
+    canvas = desk.annotation.canvas
     if which == "all":
         desk.viewer.layers.clear()
     else:

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_samri._napari.banks import PreviewLayers
 from napari_samri._napari.layer_tasks import LayerPair, image_in_view, layer_pair, warm_task
 from napari_samri._napari.layers import volume_of
-from napari_samri._napari.model_choice import model_chosen, use_model_in
-from napari_samri._napari.preferences import current_settings
-from napari_samri._napari.preview_layers import PreviewLayers
+from napari_samri._napari.preferences import current_settings, model_chosen, use_model_in
 from napari_samri._napari.reader import get_reader
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import GeometryError, InputError

@@ -81,7 +81,7 @@ class Desk(Bench):
         return self.session.document.prompts(self.session.plane)
 
     def assert_layers_follow(self) -> None:
-        from napari_samri._napari.drawing import read_drawn
+        from napari_samri._napari.prompt_layers import read_drawn
 
         assert read_drawn(*self.canvas.prompts) == self.session.document.drawn
         np.testing.assert_array_equal(self.canvas.labels.data, self.session.labels)

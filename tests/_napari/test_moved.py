@@ -10,7 +10,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 
-from napari_samri._napari import moved
+from napari_samri._napari import writer
 from napari_samri._napari.layers import volume_of
 from napari_samri._napari.link import SessionLink
 from napari_samri._napari.placing import labels_on_image
@@ -115,7 +115,7 @@ def test_labels_moved_together_with_their_image_are_saved(
     pair: tuple[Image, Labels], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image, labels = pair
-    monkeypatch.setattr(moved, "current_viewer", lambda: viewer_of(image))
+    monkeypatch.setattr(writer, "current_viewer", lambda: viewer_of(image))
     for layer in pair:
         layer.translate = (5, 33, -8)
     save(labels, tmp_path)

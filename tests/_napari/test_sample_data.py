@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from napari_samri._napari.layers import reference_of
-from napari_samri._napari.reader import get_reader
-from napari_samri._napari.sample_data import open_phantom, open_template
+from napari_samri._napari.reader import get_reader, open_phantom, open_template
 from napari_samri._napari.writer import write_labels
 from napari_samri.errors import InputError
 from napari_samri.io import samples

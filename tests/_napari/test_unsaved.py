@@ -45,7 +45,7 @@ def test_only_labels_that_changed_count(desk: Desk, tmp_path: Path) -> None:
 
 def test_those_of_a_session_that_has_ended_count_too(desk: Desk, tmp_path: Path) -> None:
     paint(desk)
-    labels = desk.annotation.link.canvas.labels
+    labels = desk.annotation.canvas.labels
     desk.annotation.close()
     labels.data[2, 2, 2] = 3
     (found,) = unsaved_labels(desk.viewer)

@@ -185,7 +185,7 @@ def person() -> Iterator[Person]:
     viewer.window.resize(1500, 950)
     somebody = Person(viewer)
     yield somebody
-    somebody.widget.close_annotation()
+    somebody.widget.current.end()
     viewer.close()
     for _ in range(20):
         QApplication.processEvents()

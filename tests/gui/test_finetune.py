@@ -128,7 +128,7 @@ def open_scan(trainer: Trainer) -> tuple[Any, Any]:
     image, labels = half_discs()
     layer = trainer.viewer.add_image(image, name="scan")
     drawn = trainer.viewer.add_labels(labels, name="mine")
-    person.widget.use_image(layer)
+    person.widget.current.use_image(layer)
     person.until(lambda: person.annotation and person.annotation.scheduler.info, "the model")
     trainer.form.rows["labels"].value = drawn
     person.until(lambda: trainer.widget.form.facts.text(), "a look at the labels")
@@ -306,7 +306,7 @@ def test_refusals_are_sentences(trainer: Trainer, tmp_path: Path) -> None:
 
 def test_nothing_leaks(trainer: Trainer) -> None:
     """The widget is closed and opened again."""
-    from napari_samri._napari.model_choice import model_chosen
+    from napari_samri._napari.preferences import model_chosen
 
     viewer, person = trainer.viewer, trainer.person
     viewer.window.remove_dock_widget(trainer.widget)

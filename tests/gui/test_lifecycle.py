@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_samri.prompts import Box, PromptSet
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -195,7 +193,7 @@ def test_bad_images_are_refused_with_a_sentence(capsys: pytest.CaptureFixture[st
         colour = viewer.add_image(np.zeros((8, 9, 3), np.uint8), rgb=True, name="photo")
         rest()
         assert widget.annotation is None
-        widget.use_image(colour)
+        widget.current.use_image(colour)
         assert "is RGB; expected one grey value per voxel" in capsys.readouterr().out
         assert [layer.name for layer in viewer.layers] == ["photo"]
     finally:
@@ -225,14 +223,14 @@ def test_the_x_of_the_dock_ends_the_session_and_the_next_widget_goes_on() -> Non
         other = viewer.add_labels(np.zeros((8, 64, 64), np.uint16), name="other")
         second, _ = open_widget(viewer)
         status = second.session.status
-        assert second.annotation.link.canvas.labels.name == "image labels"
+        assert second.annotation.canvas.labels.name == "image labels"
         assert second.annotation.session.unsaved
         second.images.labels_chosen.emit(other)
-        assert second.annotation.link.canvas.labels is other
+        assert second.annotation.canvas.labels is other
         assert status.banner.isHidden(), "that work is open still"
         wrong = viewer.add_labels(np.zeros((8, 64, 63), np.uint16), name="wrong")
         second.images.labels_chosen.emit(wrong)
-        assert second.annotation.link.canvas.labels is other
+        assert second.annotation.canvas.labels is other
         assert not status.message.isHidden()
         second.close()
         until(lambda: our_threads() == threads, f"the threads {our_threads()} to end")
@@ -249,7 +247,7 @@ def test_labels_chosen_in_one_widget_are_those_of_the_other_too() -> None:
         other = viewer.add_labels(np.zeros((8, 64, 64), np.uint16), name="other")
         first.images.labels_chosen.emit(other)
         until(lambda: second.annotation is first.annotation, "the other widget")
-        assert first.annotation.link.canvas.labels is other
+        assert first.annotation.canvas.labels is other
         assert [layer.name for layer in viewer.layers].count("image boxes") == 1
         first.close()
         second.close()
@@ -361,7 +359,7 @@ def test_a_mask_stored_as_numbers_with_a_point_is_no_image_by_itself() -> None:
         until(lambda: widget.annotation, "a session on the image")
         assert widget.annotation.image.name == "grey"
         widget.images.labels_chosen.emit(layer)
-        assert widget.annotation.link.canvas.labels.name == "mask"
+        assert widget.annotation.canvas.labels.name == "mask"
         assert layer not in viewer.layers
         np.testing.assert_array_equal(widget.annotation.session.labels, mask)
         again = viewer.add_image(mask, name="phantom")
@@ -382,7 +380,7 @@ def test_labels_elsewhere_are_refused_before_the_session_ends_and_resampled_on_r
         widget, _ = open_widget(viewer)
         annotation, status = widget.annotation, widget.session.status
         annotation.session.paint((np.array([1]), np.array([2]), np.array([3])), np.array([1]))
-        annotation.session.set_prompts(annotation._prompts().joined(PromptSet((Box(1, 2, 8, 9),))))
+        annotation.add_box(1, 2, 8, 9)
         drawn = np.zeros((8, 64, 64), np.uint16)
         drawn[3, 10:20, 30:40] = 5
         other = viewer.add_labels(drawn, name="other", translate=(0, 7, 0), units=("mm",) * 3)
@@ -395,7 +393,7 @@ def test_labels_elsewhere_are_refused_before_the_session_ends_and_resampled_on_r
         assert not status.resample.isHidden()
 
         status.resample.click()
-        made = widget.annotation.link.canvas.labels
+        made = widget.annotation.canvas.labels
         assert made.name == "other on image"
         np.testing.assert_array_equal(widget.annotation.session.labels, np.roll(drawn, 7, axis=1))
         np.testing.assert_array_equal(other.data, drawn)
@@ -403,11 +401,11 @@ def test_labels_elsewhere_are_refused_before_the_session_ends_and_resampled_on_r
         assert status.resample.isHidden()
 
         # Closed, and the image is moved: the labels of the session before stay where they were.
-        widget.close_annotation()
+        widget.current.end()
         image = viewer.layers["image"]
         image.translate = (0, 0, 30)
-        widget.use_image(image)
-        begun = widget.annotation.link.canvas.labels
+        widget.current.use_image(image)
+        begun = widget.annotation.canvas.labels
         assert begun.name not in {"image labels", "other on image"}
         assert not begun.data.any()
         assert "A new labels layer was made" in status.message.text()

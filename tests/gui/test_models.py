@@ -150,7 +150,7 @@ def test_a_tuned_model_is_used_in_the_segment_widget(person: Person, tmp_path: P
     from napari_samri.models.tuned import card_of, write_decoder
 
     image = np.random.default_rng(0).normal(size=(12, 40, 50)).astype(np.float32)
-    person.widget.use_image(person.viewer.add_image(image, name="image"))
+    person.widget.current.use_image(person.viewer.add_image(image, name="image"))
     person.until(lambda: person.annotation.scheduler.info, "the model")
     panel = person.widget.models
     starter = load_model("starter", "cpu")

@@ -58,7 +58,7 @@ def work(person: Person, source: Path, box: tuple[int, ...], negative: tuple[int
     person.until_answered()
     first = person.session.preview.mask.copy()
     assert first.any(), "the box gave no mask"
-    assert person.annotation.link.canvas.preview.data.sum() == first.sum()
+    assert person.annotation.canvas.preview.data.sum() == first.sum()
 
     # A negative point, by key and click.
     person.press(person.widget.session.prompts.tools["Point"])

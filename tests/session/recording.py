@@ -13,7 +13,7 @@ from napari_samri.session.journal import Journal
 from napari_samri.session.record import FRAMES, Page, Stepped
 
 if TYPE_CHECKING:
-    from napari_samri.session.document import Document
+    from napari_samri.session.history import Document
     from napari_samri.session.session import Session
 
 

@@ -22,8 +22,8 @@ from napari_samri.geometry import Plane
 from napari_samri.jobs.wire import Message, encode_message
 from napari_samri.prompts import Box, Point, PromptSet
 from napari_samri.session import journal as journal_module
-from napari_samri.session.document import Document
-from napari_samri.session.journal import Journal, find_recoverable, image_identity, journals_dir
+from napari_samri.session.history import Document
+from napari_samri.session.journal import Journal, image_identity, journals_dir, sweep_journals
 from napari_samri.session.record import Page
 from tests.session.fakes import Bench, make_volume
 
@@ -74,9 +74,9 @@ def test_killed(mode: str) -> None:
             process.stdout.readline()
         else:
             time.sleep(0.5)
-        assert find_recoverable(make_volume()) is None  # its session lives
+        assert sweep_journals(make_volume()) is None  # its session lives
         process.kill()
-    recovered = find_recoverable(make_volume())
+    recovered = sweep_journals(make_volume())
     assert recovered is not None
     assert np.count_nonzero(recovered.labels) == voxels == 12 + 16
     document = recovered.document
@@ -94,7 +94,7 @@ def test_killed(mode: str) -> None:
     bench.session.undo()
     assert not bench.session.labels.any()
     recovered.discard()
-    assert find_recoverable(make_volume()) is None
+    assert sweep_journals(make_volume()) is None
     assert journals() == []
 
 
@@ -108,7 +108,7 @@ def test_nothing_done_leaves_nothing() -> None:
     bench.journal.flush()
     bench.journal.close(keep=True)
     assert journals() == []
-    assert find_recoverable(bench.volume) is None
+    assert sweep_journals(bench.volume) is None
 
 
 def test_labels_that_were_there_come_back_too() -> None:
@@ -116,7 +116,7 @@ def test_labels_that_were_there_come_back_too() -> None:
     bench = Kept(labels=labels)
     bench.commit()
     bench.abandon()
-    recovered = find_recoverable(bench.volume)
+    recovered = sweep_journals(bench.volume)
     assert recovered is not None
     np.testing.assert_array_equal(recovered.labels, bench.session.labels)
     assert recovered.labels.dtype == np.int32
@@ -131,7 +131,7 @@ def test_2d_and_4d(shape: tuple[int, ...]) -> None:
     bench.answer()
     bench.session.commit()
     bench.abandon()
-    recovered = find_recoverable(bench.volume)
+    recovered = sweep_journals(bench.volume)
     assert recovered is not None
     np.testing.assert_array_equal(recovered.labels, bench.session.labels)
 
@@ -146,7 +146,7 @@ def test_undo_and_redo_are_followed() -> None:
     bench.session.redo()
     bench.commit(3)
     bench.abandon()
-    recovered = find_recoverable(bench.volume)
+    recovered = sweep_journals(bench.volume)
     assert recovered is not None
     np.testing.assert_array_equal(recovered.labels, bench.session.labels)
     assert recovered.document.commits == bench.session.document.commits
@@ -157,9 +157,9 @@ def test_a_session_that_lives_is_not_offered() -> None:
     bench = Kept()
     bench.commit()
     bench.journal.flush()
-    assert find_recoverable(bench.volume) is None
+    assert sweep_journals(bench.volume) is None
     bench.abandon()
-    assert find_recoverable(bench.volume) is not None
+    assert sweep_journals(bench.volume) is not None
 
 
 def test_saved_work_is_not_offered() -> None:
@@ -167,7 +167,7 @@ def test_saved_work_is_not_offered() -> None:
     bench.commit()
     bench.journal.mark_saved()
     bench.abandon()
-    assert find_recoverable(bench.volume) is None
+    assert sweep_journals(bench.volume) is None
     assert journals() == []
 
 
@@ -177,7 +177,7 @@ def test_work_after_saving_is_offered_with_what_was_before() -> None:
     bench.journal.mark_saved()
     bench.commit(1)
     bench.abandon()
-    recovered = find_recoverable(bench.volume)
+    recovered = sweep_journals(bench.volume)
     assert recovered is not None
     np.testing.assert_array_equal(recovered.labels, bench.session.labels)
     assert journals() == [".journal"], "what is only looked at keeps no lock"
@@ -190,7 +190,7 @@ def test_the_choice_of_a_label_is_no_unsaved_work() -> None:
     bench.journal.mark_saved()
     bench.session.activate(1)
     bench.abandon()
-    assert find_recoverable(bench.volume) is None
+    assert sweep_journals(bench.volume) is None
 
 
 def test_a_session_that_ended_well_leaves_nothing() -> None:
@@ -209,8 +209,8 @@ def test_another_images_work_is_not_offered() -> None:
     bench.abandon()
     other = replace(bench.volume, array=bench.volume.array + 1)
     assert image_identity(other) != image_identity(bench.volume)
-    assert find_recoverable(other) is None
-    assert find_recoverable(make_volume((5, 6, 8))) is None
+    assert sweep_journals(other) is None
+    assert sweep_journals(make_volume((5, 6, 8))) is None
 
 
 def test_an_image_of_a_file_is_known_by_its_path(tmp_path: Path) -> None:
@@ -219,8 +219,8 @@ def test_an_image_of_a_file_is_known_by_its_path(tmp_path: Path) -> None:
     bench = Kept(volume=replace(volume, grid=grid))
     bench.commit()
     bench.abandon()
-    assert find_recoverable(volume) is None
-    assert find_recoverable(bench.volume) is not None
+    assert sweep_journals(volume) is None
+    assert sweep_journals(bench.volume) is not None
     for path in journals_dir().glob("*"):
         assert "patient" not in path.name
         assert b"patient" not in path.read_bytes()
@@ -233,11 +233,11 @@ def test_the_newest_comes_first_and_discarding_it_leaves_the_older() -> None:
         bench.abandon()
         os.utime(bench.journal.path, (index + 1, index + 1))
     for index in (1, 0):
-        recovered = find_recoverable(make_volume())
+        recovered = sweep_journals(make_volume())
         assert recovered is not None
         assert recovered.document.commits[0].plane == Plane(0, index)
         recovered.discard()
-    assert find_recoverable(make_volume()) is None
+    assert sweep_journals(make_volume()) is None
 
 
 # Damaged
@@ -252,7 +252,7 @@ def test_a_torn_last_step_is_left_out() -> None:
     bench.abandon()
     content = bench.journal.path.read_bytes()
     bench.journal.path.write_bytes(content[:-5])
-    recovered = find_recoverable(bench.volume)
+    recovered = sweep_journals(bench.volume)
     assert recovered is not None
     np.testing.assert_array_equal(recovered.labels, before)
     assert recovered.document.prompts(Plane(0, 1)) == BOX  # of the step before the commit
@@ -316,7 +316,7 @@ def test_a_damaged_journal_is_told_of_and_takes_no_other_along(content: bytes) -
     damaged = journals_dir() / f"{image_identity(bench.volume)}-newer.journal"
     damaged.write_bytes(content)
     with pytest.warns(InputWarning, match=damaged.name):
-        recovered = find_recoverable(bench.volume)
+        recovered = sweep_journals(bench.volume)
     assert recovered is not None
     assert recovered.path == bench.journal.path
     assert damaged.read_bytes() == content
@@ -327,7 +327,7 @@ def test_a_crash_before_the_first_step_leaves_nothing_to_tell(content: bytes) ->
     path = journals_dir() / f"{image_identity(make_volume())}-x.journal"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    assert find_recoverable(make_volume()) is None
+    assert sweep_journals(make_volume()) is None
 
 
 def test_a_damaged_step_costs_what_follows_and_is_told_of() -> None:
@@ -343,7 +343,7 @@ def test_a_damaged_step_costs_what_follows_and_is_told_of() -> None:
     content[place + 40] ^= 1
     bench.journal.path.write_bytes(content)
     with pytest.warns(InputWarning, match=rf"its last {len(content) - place:,} bytes"):
-        recovered = find_recoverable(bench.volume)
+        recovered = sweep_journals(bench.volume)
     assert recovered is not None
     np.testing.assert_array_equal(recovered.labels, before)
 
@@ -356,7 +356,7 @@ def test_a_journal_whose_first_step_is_damaged_is_not_deleted() -> None:
     content[content.index(b"SMRI", 4) + 40] ^= 1
     bench.journal.path.write_bytes(content)
     with pytest.warns(InputWarning, match="damaged after 0 steps"):
-        assert find_recoverable(bench.volume) is None
+        assert sweep_journals(bench.volume) is None
     assert bench.journal.path.read_bytes() == content
 
 
@@ -386,7 +386,7 @@ def test_labels_are_recovered_where_prompts_and_names_are_not(changes: dict[str,
     document = to_plain(Page.of(Document())) | changes
     path.write_bytes(_beginning() + _step(edit, document=document))
     with pytest.warns(InputWarning, match="without its prompts and names"):
-        recovered = find_recoverable(volume)
+        recovered = sweep_journals(volume)
     assert recovered is not None
     assert np.flatnonzero(recovered.labels).tolist() == [3, 209]
     assert [entry.id for entry in recovered.document.table] == [1, 9]
@@ -405,7 +405,7 @@ def test_a_folder_that_cannot_be_written_is_told_of_once(
     (tmp_path / "file").write_text("no folder", encoding="utf-8")
     monkeypatch.setenv("NAPARI_SAMRI_STATE", str(tmp_path / "file"))
     bench = Kept()
-    assert find_recoverable(bench.volume) is None
+    assert sweep_journals(bench.volume) is None
     for index in range(3):
         bench.commit(index)
     bench.journal.flush()
@@ -442,7 +442,7 @@ def test_recovered_labels_that_do_not_fit_are_refused() -> None:
     bench.session.activate(300)
     bench.commit()
     bench.abandon()
-    recovered = find_recoverable(bench.volume)
+    recovered = sweep_journals(bench.volume)
     assert recovered is not None
     with pytest.raises(InputError, match="uint8"):
         recovered.edit(np.zeros((5, 6, 7), np.uint8))
@@ -487,7 +487,7 @@ def test_a_step_that_cannot_be_written_is_told_of_once_and_nobody_waits(
     bench.abandon()
     assert len(bench.failures) == told
     assert all("cannot be kept safe from a crash" in str(each) for each in bench.failures)
-    recovered = find_recoverable(bench.volume)
+    recovered = sweep_journals(bench.volume)
     assert recovered is not None
     assert len(recovered.document.commits) == 1, "what was written before is still there"
 

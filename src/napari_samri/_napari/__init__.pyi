@@ -1,17 +1,13 @@
 from .annotation import Annotation, annotations_of
-from .bank_reading import bank_layers
-from .bank_view import show_bank
+from .banks import PreviewLayers, bank_layers, show_bank
 from .canvas import labels_drawn_on, new_labels
-from .connections import Connections
-from .drawing import POSITIVE, SIGN_COLOURS
-from .keys import KEYS, bind_keys, shown_key
+from .connections import KEYS, Connections, bind_keys, pick_pixel, shown_key
+from .current import CurrentSession, open_annotation
 from .layer_tasks import LayerPair, image_in_view, layer_pair, warm_task
 from .layers import volume_name
-from .model_choice import model_chosen, use_model_in
-from .picking import pick_pixel
 from .placing import check_layers, labels_on_image
-from .preferences import current_settings
-from .preview_layers import PreviewLayers
+from .preferences import current_settings, model_chosen, use_model_in
+from .prompt_layers import POSITIVE, SIGN_COLOURS
 from .reader import layer_data, source_of
 from .roles import (
     IMAGE_KEY,
@@ -31,6 +27,7 @@ __all__ = [
     "SIGN_COLOURS",
     "Annotation",
     "Connections",
+    "CurrentSession",
     "LayerPair",
     "PreviewLayers",
     "Unsaved",
@@ -51,6 +48,7 @@ __all__ = [
     "may_be_labels",
     "model_chosen",
     "new_labels",
+    "open_annotation",
     "pick_pixel",
     "show_bank",
     "shown_key",

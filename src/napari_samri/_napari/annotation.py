@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from queue import Empty
 from threading import Thread
@@ -14,10 +14,17 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from psygnal import Signal
 
-from napari_samri._napari.drawing import NEGATIVE, POSITIVE
-from napari_samri._napari.layers import reference_of, volume_of
+from napari_samri._napari.layers import (
+    SUSPENDED_KEY,
+    Suspended,
+    kept_journals,
+    reference_of,
+    suspended_on,
+    volume_of,
+)
 from napari_samri._napari.link import SessionLink
 from napari_samri._napari.planes import show_plane, shown_plane
+from napari_samri._napari.prompt_layers import NEGATIVE, POSITIVE
 from napari_samri._napari.stage import Stage
 from napari_samri.errors import GeometryError, InputError, InputWarning, SamriError
 from napari_samri.geometry import Plane, flag, number, table, whole
@@ -28,9 +35,9 @@ from napari_samri.session import (
     ProcessEngine,
     Scheduler,
     discard_journal,
-    find_recoverable,
     prepare_save,
     read_saved,
+    sweep_journals,
 )
 
 if TYPE_CHECKING:
@@ -38,22 +45,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels, Layer
+    from napari.layers import Image, Labels
     from numpy.typing import ArrayLike
 
-    from napari_samri.session import Document, Engine, SaveJob, Session
+    from napari_samri.session import Engine, SaveJob, Session
 
 _POLL_SECONDS = 0.05
-SUSPENDED_KEY = "samri suspended"  # in the metadata of labels
 
 
-@dataclass(frozen=True, eq=False)
-class Suspended:
-    """What a session that was closed knew beside the voxels of its labels."""
+_running: WeakKeyDictionary[Any, dict[int, Annotation]] = WeakKeyDictionary()
 
-    document: Document
-    unsaved: bool
-    journal: Path
+
+def annotations_of(viewer: ViewerModel) -> dict[int, Annotation]:
+    """Return the open annotations of a viewer, by the id of their image layer."""
+    return _running.setdefault(viewer, {})
 
 
 class Annotation:
@@ -96,22 +101,26 @@ class Annotation:
         self.image = image
         self.engine = engine or ProcessEngine()
         self.scheduler = Scheduler(self.engine, volume, ahead)
-        self.recovered = find_recoverable(volume, _journals_in(viewer)) if autosave else None
+        self.recovered = sweep_journals(volume, kept_journals(viewer)) if autosave else None
         self.link = SessionLink(viewer, image, self.scheduler, labels)
+        self.canvas = self.link.canvas
         self.session: Session = self.link.session
         self.journal = Journal(volume, self.session.labels, self.engine.events.put)
         if autosave:
             self.session.stepped.connect(self.journal.write)
-        self._go_on(labels, autosave)
-        self.stage = Stage(viewer, image, self.link.canvas.layers, _temporary_layers(viewer))
+        if labels is not None:
+            self._go_on(labels, autosave)
+        foreign = [layer for o in annotations_of(viewer).values() for layer in o.canvas.temporary]
+        self.stage = Stage(viewer, image, self.canvas.layers, foreign)
         self.closed = False
         self._users = 0
-        # Replaced where an event loop brings events: then waiting means letting it run.
+        # Replaced where an event loop delivers the events: waiting then means running it.
         self.pump: Callable[[float], None] = self._pump_queue
         self._error: SamriError | None = None
         self.session.failed.connect(self._remember)
         Thread(target=_import_early, name="import", daemon=True).start()
         self.link.lost.connect(self._lose)
+        annotations_of(viewer)[id(image)] = self
 
     # Scripting
 
@@ -147,13 +156,11 @@ class Annotation:
 
     def add_box(self, x0: float, y0: float, x1: float, y1: float) -> None:
         """Draw a box on the slice shown: first and last pixel (x, y)."""
-        prompts = self._prompts()
-        self._set(boxes=(*prompts.boxes, Box(*_as_drawn(x0, y0, x1, y1))))
+        self._draw("boxes", Box(*_as_drawn(x0, y0, x1, y1)))
 
     def add_point(self, x: float, y: float, *, positive: bool = True) -> None:
         """Draw a point on the slice shown."""
-        prompts = self._prompts()
-        self._set(points=(*prompts.points, _point(x, y, positive)))
+        self._draw("points", _point(x, y, flag(positive, "positive")))
 
     def add_points(self, points_xy: ArrayLike, sign: str = POSITIVE) -> None:
         """Draw points of one sign, ``positive`` or ``negative``, as one step.
@@ -167,8 +174,7 @@ class Annotation:
             message = f"the sign is {sign!r}; expected '{POSITIVE}' or '{NEGATIVE}'."
             raise InputError(message)
         places = table(points_xy, ("x", "y"), "the points").tolist()
-        new = (_point(x, y, sign == POSITIVE) for x, y in places)
-        self._set(points=(*self._prompts().points, *new))
+        self._draw("points", *(_point(x, y, sign == POSITIVE) for x, y in places))
 
     def wait(self, timeout: float = 120) -> None:
         """Wait until models are loaded and prompts are answered.
@@ -176,7 +182,7 @@ class Annotation:
         Raises
         ------
         SamriError
-            What went wrong meanwhile, or that it took too long.
+            If something went wrong in the meantime, or it took too long.
         """
         timeout = number(timeout, "the timeout")
         end = time.monotonic() + timeout
@@ -190,7 +196,7 @@ class Annotation:
             raise error
 
     def save(self, path: Path | str) -> None:
-        """Write the labels as NIfTI on the image's grid, and a record beside them.
+        """Write the labels as NIfTI on the image's grid, with a record next to them.
 
         The grid is that of the image's file, wherever the image was moved to in the viewer. If
         the record cannot be written, the labels are, and an InputWarning says so.
@@ -198,10 +204,9 @@ class Annotation:
         Raises
         ------
         InputError, StoreError
-            If that cannot be; what was there before is still there.
+            If they cannot be written; an existing file is left as it was.
         """
-        self.link.read_labels()
-        job = prepare_save(self.session, path)
+        job = self.prepare_save(path)
         if problem := job.run():
             warnings.warn(problem, InputWarning, stacklevel=2)
         self.mark_saved(job)
@@ -209,14 +214,25 @@ class Annotation:
     # What a window needs
 
     def receive(self, event: Any) -> None:
-        """Take what came in the engine's queue."""
+        """Take an item of the engine's queue."""
         if isinstance(event, SamriError):
             self.session.failed.emit(event)
         elif event is not None:
             self.scheduler.receive(event)
 
+    def prepare_save(self, path: Path | str) -> SaveJob:
+        """Take a copy of the labels as the layer has them, to be written to `path`.
+
+        Raises
+        ------
+        InputError
+            As `session.prepare_save`.
+        """
+        self.link.read_labels()
+        return prepare_save(self.session, path)
+
     def mark_saved(self, job: SaveJob) -> None:
-        """Note that a job was run."""
+        """Record that a job has run."""
         self.session.saved_revision = job.revision
         if not self.session.unsaved:
             self.journal.mark_saved()
@@ -238,11 +254,11 @@ class Annotation:
             self.recovered = None
 
     def retain(self) -> None:
-        """Note one more user, such as a widget; each of them has to `release` it."""
+        """Register a user, such as a widget; each of them has to `release` the annotation."""
         self._users += 1
 
     def release(self) -> None:
-        """Note that a user is gone; the last one closes it."""
+        """Unregister a user; the last one to go closes the annotation."""
         self._users -= 1
         if self._users <= 0:
             self.close()
@@ -259,15 +275,14 @@ class Annotation:
             self.journal.close(keep=self.session.unsaved)
             annotations_of(self.viewer).pop(id(self.image), None)
 
-    def _prompts(self) -> Any:
+    def _draw(self, kind: str, *items: Box | Point) -> None:
+        """Add prompts of a kind to those on the slice shown."""
         plane = self.session.plane
         if plane is None:
             message = "no slice is shown; switch the viewer to 2D, or use go_to."
             raise InputError(message)
-        return self.session.document.prompts(plane)
-
-    def _set(self, **changes: Any) -> None:
-        self.session.set_prompts(replace(self._prompts(), **changes))
+        known = self.session.document.prompts(plane)
+        self.session.set_prompts(replace(known, **{kind: (*getattr(known, kind), *items)}))
 
     def _lose(self, layer: str) -> None:
         self.close(
@@ -275,27 +290,15 @@ class Annotation:
             "offered again when a session on the image begins."
         )
 
-    def _go_on(self, labels: Labels | None, autosave: bool) -> None:
-        """Take up what an earlier session on these labels, or the file beside them, knew."""
-        left = labels.metadata.pop(SUSPENDED_KEY, None) if labels is not None else None
-        if not isinstance(left, Suspended):
-            self._take_names(labels)
+    def _go_on(self, labels: Labels, autosave: bool) -> None:
+        """Restore what an earlier session on these labels, or the record of their file, knew."""
+        left = suspended_on(labels)
+        if left is not None:
+            del labels.metadata[SUSPENDED_KEY]
+            self.session.resume(left.document, unsaved=left.unsaved)
+            self._superseded = left.journal if autosave else None
             return
-        self.session.resume(left.document, unsaved=left.unsaved)
-        if autosave:
-            self._superseded = left.journal
-
-    def _suspend(self) -> None:
-        """Leave prompts, names and locks with the labels, for a later session on them."""
-        session, labels = self.session, self.link.canvas.labels
-        left = Suspended(session.document, session.unsaved, self.journal.path)
-        labels.metadata[SUSPENDED_KEY] = left
-        if self._superseded is not None:
-            discard_journal(self._superseded)
-
-    def _take_names(self, labels: Labels | None) -> None:
-        """Take up the names, colours and locks that were saved beside the labels."""
-        reference = reference_of(labels.metadata) if labels is not None else None
+        reference = reference_of(labels.metadata)
         if reference is None or reference.grid.path is None:
             return
         try:
@@ -304,7 +307,14 @@ class Annotation:
             self.engine.events.put(error)
             return
         if saved is not None:
-            self.session.adopt(saved)
+            self.session.resume(saved)
+
+    def _suspend(self) -> None:
+        """Leave prompts, names and locks with the labels, for a later session on them."""
+        left = Suspended(self.session.document, self.session.unsaved, self.journal.path)
+        self.canvas.labels.metadata[SUSPENDED_KEY] = left
+        if self._superseded is not None:
+            discard_journal(self._superseded)
 
     def _remember(self, error: SamriError) -> None:
         self._error = error
@@ -317,7 +327,7 @@ class Annotation:
 
 
 def _import_early() -> None:
-    """Import what the first scribble or re-opened object needs, before somebody waits for it."""
+    """Import what the first scribble or re-opened object needs, before anyone waits for it."""
     for name in ("skimage.measure", "scipy.ndimage"):
         import_module(name)
 
@@ -329,24 +339,4 @@ def _as_drawn(*values: float) -> tuple[float, ...]:
 
 def _point(x: float, y: float, positive: bool) -> Point:
     x, y = _as_drawn(x, y)
-    return Point(x, y, flag(positive, "positive"))
-
-
-_open: WeakKeyDictionary[Any, dict[int, Annotation]] = WeakKeyDictionary()
-
-
-def _journals_in(viewer: ViewerModel) -> set[Path]:
-    """Return the journals of sessions that were closed, but whose labels are still open."""
-    found = (layer.metadata.get(SUSPENDED_KEY) for layer in viewer.layers)
-    return {left.journal for left in found if isinstance(left, Suspended)}
-
-
-def _temporary_layers(viewer: ViewerModel) -> list[Layer]:
-    """Return the prompts and previews of all sessions in a viewer."""
-    others = annotations_of(viewer).values()
-    return [layer for other in others for layer in other.link.canvas.temporary]
-
-
-def annotations_of(viewer: ViewerModel) -> dict[int, Annotation]:
-    """Return the open annotations of a viewer, by the id of their image layer."""
-    return _open.setdefault(viewer, {})
+    return Point(x, y, positive)

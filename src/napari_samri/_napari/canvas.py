@@ -8,7 +8,6 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils import DirectLabelColormap
 
-from napari_samri._napari.drawing import POSITIVE, set_new_items
 from napari_samri._napari.layers import AXES, METADATA_KEY, reference_of
 from napari_samri._napari.placing import (
     PLACE_KEY,
@@ -17,6 +16,7 @@ from napari_samri._napari.placing import (
     place_like,
     transform_of,
 )
+from napari_samri._napari.prompt_layers import POSITIVE, set_new_items
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -83,7 +83,7 @@ class Canvas:
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """All its layers."""
+        """The layers that lie where the image does, wherever it is moved."""
         return (self.labels, *self.temporary)
 
     @property
@@ -92,7 +92,7 @@ class Canvas:
         return (self.shapes, self.points)
 
     def rest_tools(self, rest: bool) -> None:
-        """Let nothing be drawn while no slice is shown, and take the tools up again after it."""
+        """Switch the drawing tools off while no slice is shown, and on again after it."""
         for layer in self.prompts if rest else ():
             if layer.mode != "pan_zoom":
                 self._resting[layer] = layer.mode
@@ -101,14 +101,9 @@ class Canvas:
             layer, mode = self._resting.popitem()
             layer.mode = mode
 
-    @property
-    def companions(self) -> tuple[Layer, ...]:
-        """The layers that lie where the image does, whatever becomes of it."""
-        return (self.labels, *self.temporary)
-
     def follow_image(self) -> tuple[Layer, ...]:
-        """Bring all companions to where the image is; return those that were elsewhere."""
-        astray = tuple(layer for layer in self.companions if not is_placed_like(layer, self.image))
+        """Bring all layers to where the image is; return those that were elsewhere."""
+        astray = tuple(layer for layer in self.layers if not is_placed_like(layer, self.image))
         for layer in astray:
             place_like(layer, self.image)
         self.labels.metadata[PLACE_KEY] = place_in_mm(self.labels)
@@ -183,7 +178,7 @@ def labels_drawn_on(viewer: ViewerModel, image: Image) -> Labels | None:
 
 
 def redraw(layer: Labels) -> None:
-    """Show a layer's data anew, without what only other changes need (thumbnail, extent)."""
+    """Redraw a layer's data alone, not its thumbnail, highlight or extent."""
     layer.refresh(thumbnail=False, highlight=False, extent=False)
 
 

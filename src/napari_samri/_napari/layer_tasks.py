@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
-from napari_samri._napari.bank_view import is_of_bank
+from napari_samri._napari.banks import is_of_bank
 from napari_samri._napari.layers import is_usable, volume_of
 from napari_samri._napari.placing import check_on_grid
 from napari_samri._napari.planes import shown_plane

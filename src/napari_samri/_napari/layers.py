@@ -1,4 +1,4 @@
-"""Layers and volumes: what a layer has to carry so that its volume can be had back."""
+"""Layers and volumes: what a layer has to carry so that its volume can be restored."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from napari_samri.filenames import VOLUME_SUFFIXES, stem_of
 from napari_samri.geometry import Grid, Orientation, Placement, Volume
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari.components import ViewerModel
     from napari.layers import Image, Labels, Layer
 
+    from napari_samri.session import Document
+
 METADATA_KEY = "samri"
+SUSPENDED_KEY = "samri suspended"  # in the metadata of labels
 AXES = ("slice", "row", "column")
 
 
@@ -56,12 +62,12 @@ class Reference:
 
     @property
     def placement_as_read(self) -> Placement:
-        """Where a layer lies in the world of a viewer before anybody moves it."""
+        """Where a layer lies in the world of a viewer before it is moved."""
         return Placement(self.shape, np.diag([*self.scale, 1.0]))
 
     @property
     def scale(self) -> tuple[float, ...]:
-        """The scale of a layer that nobody moved: spacing in mm, and 1 for time."""
+        """The scale of a layer that was not moved: spacing in mm, and 1 for time."""
         return self.placement.spacing[-len(self.shape) :]
 
 
@@ -92,6 +98,26 @@ def reference_of(metadata: dict[str, Any]) -> Reference | None:
     """Return the reference in a layer's metadata, if there is one."""
     found = metadata.get(METADATA_KEY)
     return found if isinstance(found, Reference) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Suspended:
+    """What a session that has ended knew besides the voxels of its labels."""
+
+    document: Document
+    unsaved: bool
+    journal: Path
+
+
+def suspended_on(layer: Layer) -> Suspended | None:
+    """Return what a session that has ended left with its labels, if there was one."""
+    left = layer.metadata.get(SUSPENDED_KEY)
+    return left if isinstance(left, Suspended) else None
+
+
+def kept_journals(viewer: ViewerModel) -> set[Path]:
+    """Return the journals of sessions that have ended, but whose labels are still open."""
+    return {left.journal for layer in viewer.layers if (left := suspended_on(layer)) is not None}
 
 
 def placement_of(layer: Layer, shape: tuple[int, ...] | None = None) -> Placement:

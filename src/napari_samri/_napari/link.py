@@ -10,7 +10,10 @@ from psygnal import Signal
 
 from napari_samri._napari.canvas import Canvas, redraw
 from napari_samri._napari.connections import Connections
-from napari_samri._napari.drawing import (
+from napari_samri._napari.layers import array_of, reference_of, volume_of
+from napari_samri._napari.placing import TRANSFORMS, check_on_grid
+from napari_samri._napari.planes import show_plane, shown_plane
+from napari_samri._napari.prompt_layers import (
     NEGATIVE,
     POSITIVE,
     SIGN_COLOURS,
@@ -18,9 +21,6 @@ from napari_samri._napari.drawing import (
     set_new_items,
     write_drawn,
 )
-from napari_samri._napari.layers import array_of, reference_of, volume_of
-from napari_samri._napari.placing import TRANSFORMS, check_on_grid
-from napari_samri._napari.planes import show_plane, shown_plane
 from napari_samri.errors import GeometryError, InputError, SamriError
 from napari_samri.prompts import PromptSet
 from napari_samri.session import Session, differing_voxels
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-# Layer events that say that something is now as the user wants it.
+# Layer events at the end of an action; those before it are of no interest.
 _DONE = frozenset({"added", "changed", "removed"})
 
 
@@ -59,7 +59,7 @@ class SessionLink:
         If the image or the labels cannot be used; no layer was added then.
     """
 
-    lost = Signal(str)  # name of a layer that was removed and that a session cannot do without
+    lost = Signal(str)  # name of a layer that was removed and that the session needs
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class SessionLink:
         self._drawing = False
         self._counted: tuple[int, ...] = (0, 0)
         self._paint_is_late = False
-        self._told_of: set[str] = set()  # layers that somebody moved off the image
+        self._reported: set[str] = set()  # layers that were moved off the image
         self._connect()
         self._follow_document()
         self._follow_view()
@@ -101,7 +101,7 @@ class SessionLink:
         """
         points = self.canvas.points
         selected = sorted(points.selected_data) if points.mode == "select" else []
-        axis = int(points.feature_defaults.iloc[0]["axis"])
+        axis = self._axis
         with self._connections.muted():
             if selected:
                 features = points.features.copy()
@@ -131,7 +131,7 @@ class SessionLink:
             add(getattr(self.viewer.dims.events, name), lambda *_: self._follow_view())
         for layer in canvas.prompts:
             add(layer.events.data, self._on_drawn)
-            # Pasting tells of features, or of nothing but a redraw.
+            # Pasting emits an event of features, or of a redraw alone.
             add(layer.events.features, lambda *_: self._read_untold())
             add(layer.events.set_data, lambda *_: self._read_untold(only_counted=True))
         add(canvas.labels.events.paint, lambda *_: self._read_paint())
@@ -142,7 +142,7 @@ class SessionLink:
         add(canvas.image.events.data, lambda *_: self._read_image())
         for name in TRANSFORMS:
             add(getattr(canvas.image.events, name), lambda *_: self._follow_image())
-            for layer in canvas.companions:
+            for layer in canvas.layers:
                 add(getattr(layer.events, name), lambda *_: self._put_back())
         add(session.changed, self._follow_document)
         add(session.previewed, canvas.show_preview)
@@ -150,7 +150,7 @@ class SessionLink:
         add(session.revealed, self._show_plane)
 
     def _attempt(self, action: Any, *arguments: Any) -> bool:
-        """Do what the user meant; tell of an error and put the layers back as they were."""
+        """Run an action; on an error, report it and restore the layers."""
         try:
             action(*arguments)
         except SamriError as error:
@@ -170,12 +170,13 @@ class SessionLink:
         self._attempt(self.session.look_at, plane)
 
     def _draw_along(self, axis: int) -> None:
-        """Let what is drawn next belong to planes along an axis."""
-        if axis != self._axis():
+        """Assign what is drawn next to planes along an axis."""
+        if axis != self._axis:
             with self._connections.muted():
                 for layer in self.canvas.prompts:
                     set_new_items(layer, self.sign, axis)
 
+    @property
     def _axis(self) -> int:
         return int(self.canvas.points.feature_defaults.iloc[0]["axis"])
 
@@ -186,20 +187,16 @@ class SessionLink:
             self._attempt(self._read_action, action)
 
     def _read_untold(self, *, only_counted: bool = False) -> None:
-        """Take what came onto the layers without a word, unless something is being drawn.
+        """Take what came onto the layers without an event of data, unless something is being drawn.
 
         `only_counted`: look no further than at the number of items.
         """
-        if self._drawing or not self._drawn_is_shown():
+        if self._drawing or self._drawn is not self.session.document.drawn:
             return
-        # Where no slice is shown, napari tells of features after what was added was taken away.
+        # Where no slice is shown, napari emits features after what was added has been removed.
         only_counted = only_counted or shown_plane(self.viewer, self.canvas.image) is None
         if not only_counted or self._count() != self._counted:
             self._attempt(self._read_action, "changed")
-
-    def _drawn_is_shown(self) -> bool:
-        """Whether the layers were made to show the document that there is."""
-        return self._drawn is self.session.document.drawn
 
     def _count(self) -> tuple[int, ...]:
         return tuple(len(layer.data) for layer in self.canvas.prompts)
@@ -224,7 +221,7 @@ class SessionLink:
         self._counted = self._count()
 
     def read_labels(self) -> None:
-        """Take whatever is in the labels layer by now, also what others wrote there."""
+        """Take what is in the labels layer now, including what other code wrote there."""
         data = self._replaced_labels()
         if data.shape == self.session.labels.shape and data.dtype == self.session.labels.dtype:
             self._take_paint(np.nonzero(data != self.session.labels))
@@ -253,7 +250,7 @@ class SessionLink:
 
     def _read_paint(self) -> None:
         where = self._painted_voxels()
-        # The brush tells of a stroke that is done, the polygon tool of one that is to come.
+        # The brush emits its event after the stroke, the polygon tool before it.
         self._paint_is_late = not len(where[0])
         self._take_paint(where)
 
@@ -283,16 +280,13 @@ class SessionLink:
             self.lost.emit(layer.name)
 
     def _read_image(self) -> None:
-        def change() -> None:
-            self.session.change_image(volume_of(self.canvas.image))
-
-        self._attempt(change)
+        self._attempt(lambda: self.session.change_image(volume_of(self.canvas.image)))
 
     def _follow_image(self) -> None:
-        """Let all layers lie where the image now does."""
+        """Move all layers to where the image now lies."""
         with self._connections.muted():
             self.canvas.follow_image()
-        self._told_of.clear()
+        self._reported.clear()
         image, known = self.canvas.image, self.session.volume
         if reference_of(image.metadata) is None and volume_of(image).spacing_mm != known.spacing_mm:
             self._read_image()
@@ -302,8 +296,8 @@ class SessionLink:
         """Keep layers on the image: what lies elsewhere would be read as if it lay there."""
         with self._connections.muted():
             moved = {layer.name for layer in self.canvas.follow_image()}
-        if moved - self._told_of:
-            self._told_of |= moved
+        if moved - self._reported:
+            self._reported |= moved
             message = (
                 f"the layer {', '.join(map(repr, sorted(moved)))} was moved; it lies on "
                 f"'{self.canvas.image.name}' voxel by voxel, so it was put back. Move the image: "
@@ -314,7 +308,7 @@ class SessionLink:
     # To the viewer
 
     def _keep_strays(self) -> None:
-        """Take what is on the layers and was told by no event, before they are written anew."""
+        """Take what came onto the layers without an event, before they are rewritten."""
         known = self._drawn
         if known is None or known is self.session.document.drawn or self._drawing:
             return

@@ -1,8 +1,8 @@
-"""Where layers lie: whether labels lie on an image, and how they are brought there."""
+"""Where layers lie: whether labels lie on an image, and how they are resampled onto it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -107,7 +107,7 @@ def resampled_labels(image: Image, labels: Labels) -> Resampled:
     """Return the labels of a layer on the grid of an image.
 
     By the files, if the layers lie in the viewer as their files say; by the viewer, if that
-    is all there is, or the files' grids are one and somebody moved a layer.
+    is all there is, or the files' grids are the same and a layer was moved.
 
     Raises
     ------
@@ -129,13 +129,7 @@ def resampled_labels(image: Image, labels: Labels) -> Resampled:
         raise GeometryError(message)
     array = np.asarray(labels.data).reshape(source.shape)
     found = resample_nearest(array, source, target)
-    return Resampled(
-        found.labels.reshape(image.data.shape),
-        found.before,
-        found.after,
-        found.outside,
-        found.lost,
-    )
+    return replace(found, labels=found.labels.reshape(image.data.shape))
 
 
 def labels_on_image(viewer: ViewerModel, image: Image, labels: Labels) -> tuple[Labels, str]:

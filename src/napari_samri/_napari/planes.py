@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def shown_plane(viewer: ViewerModel, layer: Layer) -> Plane | None:
     """Return the plane of a layer (2 to 4 axes, time first) that a viewer shows.
 
-    None in a 3D view, where time is one of the shown axes, and beside the layer's slices.
+    None in a 3D view, where time is one of the shown axes, and outside the layer's slices.
     """
     dims = viewer.dims
     offset = dims.ndim - layer.ndim

@@ -1,4 +1,4 @@
-"""Volumes and banks in: the one reader that napari asks."""
+"""Volumes, banks and samples in: what napari asks for files and for File > Open Sample."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri._napari.bank_reading import bank_layers
+from napari_samri._napari.banks import bank_layers
 from napari_samri._napari.layers import layer_options, volume_name
 from napari_samri.embeddings.bank import is_bank
-from napari_samri.io import can_read, is_dicom_file, load_volume, marked_labels
+from napari_samri.io import (
+    can_read,
+    is_dicom_file,
+    load_volume,
+    make_phantom,
+    marked_labels,
+    template_file,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,3 +108,31 @@ def _sources(path: PathOrPaths) -> list[Path]:
     if isinstance(path, str):
         return [Path(path)]
     return list(dict.fromkeys(map(source_of, path)))
+
+
+def open_template() -> list[LayerData]:
+    """Return the layer of the MNI152 T1 template.
+
+    Raises
+    ------
+    InputError
+        If nilearn, which carries the template, is not installed.
+    """
+    data, options, kind = layer_data(load_volume(template_file()))
+    return [(data, options | {"name": "MNI152 T1"}, kind)]
+
+
+def open_phantom() -> list[LayerData]:
+    """Return the layers of a made-up head and of its true labels."""
+    image, labels = make_phantom()
+    options = layer_options(image, "phantom")
+    options["contrast_limits"] = contrast_limits(image.array)
+    return [
+        (image.array, options, "image"),
+        (
+            np.array(labels.array, order="C"),
+            # Hidden at first: people come to draw on the image.
+            layer_options(labels, "phantom_labels") | {"visible": False},
+            "labels",
+        ),
+    ]

@@ -13,7 +13,7 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_samri._napari.annotation import annotations_of
-from napari_samri._napari.bank_view import is_of_bank
+from napari_samri._napari.banks import is_of_bank
 from napari_samri._napari.layers import is_usable, volume_of
 from napari_samri._napari.placing import transform_of
 from napari_samri.errors import InputError
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
-IMAGE_KEY = "samri image"  # of layers that somebody said are images, whatever they look like
+IMAGE_KEY = "samri image"  # of layers that the user says are images
 _looked_at: WeakKeyDictionary[Layer, tuple[int, bool]] = WeakKeyDictionary()
 
 
 def may_be_labels(layer: Layer) -> bool:
     """Tell whether an image layer holds what may well be labels: few whole numbers, 0 to 65535.
 
-    Not if somebody said that it is an image, and not if it holds one value only.
+    Not if the user says that it is an image, and not if it holds one value only.
     """
     if not isinstance(layer, Image) or layer.metadata.get(IMAGE_KEY) or is_of_bank(layer):
         return False
@@ -41,7 +41,7 @@ def may_be_labels(layer: Layer) -> bool:
 
 
 def use_as_image(layer: Image) -> None:
-    """Note that a layer is an image, whatever it looks like."""
+    """Mark a layer as an image, whatever values it holds."""
     layer.metadata[IMAGE_KEY] = True
 
 
@@ -59,7 +59,7 @@ def images_of(viewer: ViewerModel) -> list[Image]:
 
 def labels_of(viewer: ViewerModel) -> list[Labels | Image]:
     """Return the layers that are labels, also those that are open as images."""
-    previews = [other.link.canvas.preview for other in annotations_of(viewer).values()]
+    previews = [each.canvas.preview for each in annotations_of(viewer).values()]
     return [
         layer
         for layer in viewer.layers

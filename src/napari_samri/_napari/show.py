@@ -34,9 +34,9 @@ def add_layers(viewer: ViewerModel, image: Path, labels: Path) -> None:
     volume, marked = load_volume(image), load_labels(labels)
     shown = viewer.add_image(volume.array, **layer_options(volume, volume_name(volume)))
     layer = viewer.add_labels(np.array(marked.array), **layer_options(marked, volume_name(marked)))
-    layer, told = labels_on_image(viewer, shown, layer)
-    if told:
-        warnings.warn(told, InputWarning, stacklevel=2)
+    layer, became = labels_on_image(viewer, shown, layer)
+    if became:
+        warnings.warn(became, InputWarning, stacklevel=2)
     counts = (layer.data > 0).reshape(len(layer.data), -1).sum(axis=1)
     viewer.dims.set_point(0, float(counts.argmax()) * layer.scale[0])
 

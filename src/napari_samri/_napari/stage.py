@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Stage:
     """Brings an image into view and hides other ones, until it is closed.
 
-    Whoever sees one image and draws on another one gets masks of something else.
+    Drawing on one image while another one is seen would give masks of something else.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ class Stage:
             bring_into_view(viewer, image)
 
     def hide_others(self) -> list[Layer]:
-        """Hide layers that came since this was done last; return them.
+        """Hide layers added since the last call; return them.
 
-        What the user has shown again stays as the user wants it.
+        A layer that the user has shown again stays visible.
         """
         new = [layer for layer in self.viewer.layers if layer not in self._seen]
         self._seen.update(new)

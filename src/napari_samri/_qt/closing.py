@@ -25,7 +25,7 @@ _NAME = "samri guard"
 
 
 def guard_window(widget: QWidget, viewer: Viewer) -> None:
-    """Ask before the window that a widget is in closes, as long as that window lives."""
+    """Ask before the window that contains a widget closes over unsaved labels."""
     window: Any = widget
     while window is not None and not isinstance(window, QMainWindow):
         window = window.parentWidget()
@@ -56,7 +56,7 @@ class _Guard(QObject):
 
 
 def may_close(parent: QWidget, unsaved: Sequence[Unsaved]) -> bool:
-    """Ask what is to become of labels, and do it; tell whether the window may close."""
+    """Ask whether to save labels, and do so; return whether the window may close."""
     names = ", ".join(f"'{each.layer.name}'" for each in unsaved)
     buttons = QMessageBox.StandardButton
     answer = QMessageBox.question(
@@ -86,10 +86,10 @@ def _saved(parent: QWidget, unsaved: Unsaved) -> bool:
 
 
 def _can_stay(window: Any) -> bool:
-    """Tell whether somebody may be asked: the window is whole, and its event loop runs.
+    """Tell whether a question can be answered: the window is whole, and its event loop runs.
 
-    A script that closes a viewer takes it apart first, or does so while no loop runs; then nobody
-    is there to answer, and a question would hold the script for ever.
+    A script that closes a viewer takes it apart first, or does so while no loop runs; a question
+    would then block it for ever.
     """
     if not QThread.currentThread().loopLevel():
         return False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _HEIGHT = 300
-# Told apart on dark and on light ground, and by those who see no red or no green.
+# Distinct on dark and light backgrounds, and to readers who see no red or no green.
 _COLOURS = ("#2f8fd8", "#e08a1e", "#1fa187")
 
 
@@ -55,7 +55,7 @@ class CurvesPlot(FigureCanvasQTAgg):
         self._draw()
 
     def resizeEvent(self, event: Any) -> None:  # noqa: N802  # Qt's name
-        """Lay out anew."""
+        """Lay out again."""
         super().resizeEvent(event)
         if self._points:
             self.figure.tight_layout()

@@ -11,9 +11,9 @@ from qtpy.QtWidgets import QScrollArea, QWidget
 class DockedWidget(QScrollArea):
     """Panels below each other, as wide as they need to be.
 
-    The x of a dock takes the widget out and lets it be, without an event of its own for that.
-    A widget without a parent is thus closed, unless it is in another dock a moment later. To hide
-    a dock changes nothing.
+    The x of a dock removes the widget without closing it, and without an event for that. So a
+    widget without a parent is closed, unless it is in another dock a moment later. Hiding a dock
+    changes nothing.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class DockedWidget(QScrollArea):
         return bool(super().event(event))
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802  # Qt's name
-        """Be wide enough for all panels, in whatever style, beside the scroll bar."""
+        """Be wide enough for all panels and the scroll bar, in any style."""
         size = super().minimumSizeHint()
         bar = self.verticalScrollBar().sizeHint().width()
         size.setWidth(self.widget().minimumSizeHint().width() + bar)

@@ -35,12 +35,12 @@ FILES = dialog_filter("Checkpoints", CHECKPOINT_SUFFIXES)
 
 
 class _Models(QComboBox):
-    """A combo box that tells before it opens."""
+    """A combo box with a signal before it opens."""
 
     opens = Signal()
 
     def showPopup(self) -> None:  # noqa: N802  # Qt's name
-        """Open, with what is known now."""
+        """Open, after the list has been brought up to date."""
         self.opens.emit()
         super().showPopup()
 
@@ -49,11 +49,11 @@ class ModelPanel(QWidget):
     """The known models, a button for files, and what runs now.
 
     Models that become known while the panel is open appear at once; those that another process
-    brings, when the list is opened.
+    adds, when the list is opened.
     """
 
     chosen = Signal(str)  # id or path
-    _heard = Signal()
+    _outdated = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,9 +65,9 @@ class ModelPanel(QWidget):
         self.refresh()
         self.models.opens.connect(self.refresh)
         self.models.activated.connect(lambda index: self.chosen.emit(self.models.itemData(index)))
-        self._heard.connect(self.refresh)
-        # Held weakly; by way of a signal of Qt, because news may come on any thread.
-        models_changed.connect(self._hear)
+        self._outdated.connect(self.refresh)
+        # Held weakly; through a signal of Qt, because it may be emitted on any thread.
+        models_changed.connect(self._pass_on)
         self.browse = QPushButton("Browse…")
         self.browse.setToolTip("Use a checkpoint file: .pth, .pt or .safetensors")
         self.browse.clicked.connect(self._browse)
@@ -108,15 +108,15 @@ class ModelPanel(QWidget):
             self.show_model(selected)
 
     def show_info(self, info: ModelInfo) -> None:
-        """Say what runs, and where, and what is to be known before it is used."""
+        """Show which model runs, where, and what to know before using it."""
         boxes = "" if info.takes_points else "Draw boxes: it was not trained with points."
         score = "Its scores mean nothing and are not shown." if info.score_is_stale else ""
         said = f"{info.title} on {info.device}. {info.description}"
         self.status.setText(" ".join(filter(None, (said, boxes, score, info.notes))))
 
-    def _hear(self) -> None:
-        with suppress(RuntimeError):  # Qt's part of the panel has gone before Python's
-            self._heard.emit()
+    def _pass_on(self) -> None:
+        with suppress(RuntimeError):  # Qt has deleted its part of the panel
+            self._outdated.emit()
 
     def _add(self, model: str, title: str, hint: str) -> None:
         self.models.addItem(title, model)

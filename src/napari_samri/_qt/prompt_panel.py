@@ -71,7 +71,7 @@ class PromptPanel(QWidget):
         self.actions_["redo"].setEnabled(can_redo)
 
     def show_tool(self, layer: str, mode: str) -> None:
-        """Show which tool is in hand."""
+        """Show which tool is selected."""
         for name, tool_layer, tool_mode, _ in TOOLS:
             self.tools[name].setChecked((layer, mode) == (tool_layer, tool_mode))
 

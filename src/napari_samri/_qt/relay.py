@@ -1,4 +1,4 @@
-"""Events of a session's engine, brought to the window's thread by a napari thread worker."""
+"""Work on other threads, and events of a session's engine, brought to the window's thread."""
 
 from __future__ import annotations
 
@@ -12,24 +12,47 @@ from napari.qt.threading import thread_worker
 from qtpy.QtCore import QEventLoop, QThreadPool
 from qtpy.QtWidgets import QApplication
 
+from napari_samri._napari import annotations_of, open_annotation
+from napari_samri._qt.second_viewer import draw_for_itself
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from queue import SimpleQueue
 
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
     from napari_samri._napari import Annotation
+    from napari_samri.session import Settings
 
 # How long a worker may take to notice that it should stop.
 _POLL_SECONDS = 0.2
 
 
-def relay_events(annotation: Annotation) -> Any:
+def open_in_window(
+    viewer: ViewerModel,
+    image: Image,
+    settings: Settings,
+    labels: Labels | None = None,
+    *,
+    tell: Callable[[str], None] | None = None,
+) -> Annotation:
+    """Return the annotation of an image, as `open_annotation`, in a viewer with a window."""
+    found = annotations_of(viewer).get(id(image))
+    draw_for_itself(viewer)  # a session's layers go when it ends
+    annotation = open_annotation(viewer, image, settings, labels, tell=tell)
+    if annotation is not found:
+        _relay_events(annotation)
+    return annotation
+
+
+def _relay_events(annotation: Annotation) -> None:
     """Start a worker that hands events to an annotation until its engine is closed."""
     worker = thread_worker(_events)(annotation.engine.events)
     worker.yielded.connect(annotation.receive)
     worker.start()
     annotation.pump = _let_run
     QApplication.instance().aboutToQuit.connect(annotation.close)
-    return worker
 
 
 def run_elsewhere(
@@ -43,7 +66,7 @@ def run_elsewhere(
         yield
         return work()  # a generator, so that napari can abort it before it begins
 
-    # `failed` raises what is none of ours; napari would raise the rest as well.
+    # `failed` raises unexpected errors; napari would raise the expected ones as well.
     worker = thread_worker(steps, ignore_errors=True)()
     worker.returned.connect(done)
     worker.errored.connect(failed)
@@ -66,7 +89,7 @@ def relay_steps(
     ended = Event()
 
     def relayed() -> Iterator[Any]:
-        # Closed on its own thread, at once: what it holds shall not wait for Python's collector.
+        # Closed here and at once: what it holds must not wait for the garbage collector.
         with _beside_the_pool(), closing(steps()) as items:  # type: ignore[type-var]
             for item in items:
                 if ended.is_set():
@@ -95,7 +118,7 @@ def _events(queue: SimpleQueue[Any]) -> Iterator[Any]:
 
 @contextmanager
 def _beside_the_pool() -> Iterator[None]:
-    """Lend this thread's place in Qt's pool to others while it mostly waits.
+    """Free this thread's place in Qt's pool while it mostly waits.
 
     The pool has as many places as there are cores. On two cores, two relays would keep all
     other workers from starting, and Qt 5, which converts images in it, would wait forever.
@@ -110,7 +133,7 @@ def _beside_the_pool() -> Iterator[None]:
 
 
 def _let_run(seconds: float) -> None:
-    """Let the event loop run for a while, as waiting in a window's thread has to."""
+    """Run the event loop for a while, as code that waits in the window's thread has to."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 10)

@@ -52,7 +52,7 @@ def start_session(
         Labels to go on with; else a new layer is made.
     resample_labels : bool
         Bring labels on another grid onto the image's, by nearest neighbours, as a new layer; an
-        InputWarning tells what became of them. Else they are refused.
+        InputWarning says what became of them. Else they are refused.
 
     Returns
     -------
@@ -78,9 +78,9 @@ def start_session(
         if may_be_labels(image_layer):
             warnings.warn(_doubt(image_layer), InputWarning, stacklevel=2)
         if labels_layer is not None and flag(resample_labels, "resample_labels"):
-            labels_layer, told = labels_on_image(viewer, image_layer, labels_layer)
-            if told:
-                warnings.warn(told, InputWarning, stacklevel=2)
+            labels_layer, became = labels_on_image(viewer, image_layer, labels_layer)
+            if became:
+                warnings.warn(became, InputWarning, stacklevel=2)
         annotation = _open(viewer, image_layer, labels_layer)
         annotation.retain()  # by the script, so that it outlives a widget that joins in
     annotation.use_model(str(model), device=device, family=family)
@@ -91,12 +91,12 @@ def _doubt(image: Image) -> str:
     return (
         f"'{image.name}' holds only a few whole numbers, as labels do: masks that are predicted on "
         "a mask mean nothing. If it holds labels, give them as labels_layer, on their image; if "
-        f"it is an image all the same, set image_layer.metadata['{IMAGE_KEY}'] = True."
+        f"it is an image anyway, set image_layer.metadata['{IMAGE_KEY}'] = True."
     )
 
 
 def _check_labels(annotation: Annotation, wanted: Labels | None) -> None:
-    labels = annotation.link.canvas.labels
+    labels = annotation.canvas.labels
     if wanted is not None and wanted is not labels:
         message = (
             f"the session on '{annotation.image.name}' works on the labels '{labels.name}', not "
@@ -117,11 +117,8 @@ def _check_layers(image: object, labels: object) -> None:
 def _open(viewer: ViewerModel, image: Image, labels: Labels | None) -> Annotation:
     settings = read_settings()
     if hasattr(viewer, "window"):
-        from napari_samri._qt.start import open_annotation
+        from napari_samri._qt.relay import open_in_window
 
-        return open_annotation(viewer, image, settings, labels)
-    annotation = Annotation(
-        viewer, image, labels, ahead=settings.prefetch_slices, autosave=settings.autosave
-    )
-    annotations_of(viewer)[id(image)] = annotation
-    return annotation
+        return open_in_window(viewer, image, settings, labels)
+    ahead, autosave = settings.prefetch_slices, settings.autosave
+    return Annotation(viewer, image, labels, ahead=ahead, autosave=autosave)

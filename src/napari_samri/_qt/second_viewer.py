@@ -16,7 +16,7 @@ _MARK = "samri_draws_for_itself"
 
 
 def second_viewer(viewer: Viewer) -> Viewer:
-    """Open another viewer beside the one in use, which may be closed without harm to it."""
+    """Open another viewer, which may be closed without harm to the one in use."""
     other = napari.Viewer(title="SAMRI")
     for each in (viewer, other):
         draw_for_itself(each)
@@ -48,6 +48,6 @@ class _Current:
         self._canvas = canvas
 
     def __call__(self, *_: object) -> None:
-        """Do it."""
+        """Make it current, unless it was destroyed."""
         with suppress(RuntimeError):  # it was destroyed
             self._canvas.makeCurrent()

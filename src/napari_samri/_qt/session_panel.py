@@ -35,8 +35,8 @@ class SessionPanel(QWidget):
         self.status, self.prompts = StatusPanel(), PromptPanel()
         self.masks, self.labels = MaskPanel(), LabelPanel()
         self._connections = Connections()
-        self._stop_picking: Callable[[], None] = _nothing
-        self._unbind_keys: Callable[[], None] = _nothing
+        self._stop_picking: Callable[[], None] = lambda: None
+        self._unbind_keys: Callable[[], None] = lambda: None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for panel in (self.status, self.prompts, self.masks, self.labels):
@@ -44,35 +44,34 @@ class SessionPanel(QWidget):
         self._wire()
 
     def attach(self, annotation: Annotation) -> None:
-        """Show an annotation, and let it hear what is clicked."""
+        """Show an annotation, and pass on to it what is clicked."""
         self.detach()
         self.annotation = annotation
         add, session = self._connections.add, annotation.session
         add(session.changed, self._show_state)
         add(session.previewed, self._show_preview)
         add(session.failed, self.show_error)
-        # What went wrong is of no interest any more once something went right.
+        # An error message goes as soon as something succeeds.
         add(session.stepped, lambda *_: self.status.show_message(""))
         add(annotation.scheduler.loaded, lambda _: self.status.show_message(""))
         add(annotation.scheduler.activity, self.status.show_activity)
-        canvas = annotation.link.canvas
-        layers = (*canvas.temporary, canvas.labels)
-        self._unbind_keys = bind_keys(layers, {intent: self._act(intent) for intent in KEYS})
+        actions = {intent: self._act(intent) for intent in KEYS}
+        self._unbind_keys = bind_keys(annotation.canvas.layers, actions)
         recovered = annotation.recovered
         self.status.show_recovered(recovered.time if recovered is not None else None)
         self._show_state()
         self.take_tool("shapes", "add_rectangle")
 
     def disconnect_all(self) -> None:
-        """Hear no more of the annotation; also where the panel's Qt part is gone."""
+        """Disconnect from the annotation; works after Qt has deleted the panel too."""
         self._stop_picking()
         self._unbind_keys()
-        self._unbind_keys = _nothing
+        self._unbind_keys = lambda: None
         self._connections.close()
         self.annotation = None
 
     def detach(self) -> None:
-        """Let the annotation go."""
+        """Disconnect from the annotation, and clear the panels."""
         self.disconnect_all()
         self.labels.reopen.setChecked(False)
         self.status.show_activity(None)
@@ -84,21 +83,21 @@ class SessionPanel(QWidget):
         """Select the layer of a tool, in the mode that draws with it."""
         annotation = self.annotation
         if annotation is not None:
-            canvas = annotation.link.canvas
+            canvas = annotation.canvas
             target = canvas.shapes if layer == "shapes" else canvas.points
             annotation.viewer.layers.selection.active = target
             target.mode = mode
         self.prompts.show_tool(layer, mode)
 
     def attempt(self, action: Callable[[], None]) -> None:
-        """Do something; tell the user if it cannot be done."""
+        """Run an action; show the error if it fails."""
         try:
             action()
         except SamriError as error:
             self.show_error(error)
 
     def show_error(self, error: SamriError) -> None:
-        """Tell of an error: napari's notification passes and may be cut off, the line stays."""
+        """Show an error: napari's notification disappears and may be cut off, the line stays."""
         self.status.show_message(str(error))
         show_error(str(error))
 
@@ -144,7 +143,7 @@ class SessionPanel(QWidget):
         return self._with(act)
 
     def _with(self, action: Callable[..., None]) -> Callable[..., None]:
-        """Return a slot that does something to the annotation, and tells if it cannot be done."""
+        """Return a slot that runs an action on the annotation, and shows the error if it fails."""
 
         def slot(*arguments: Any) -> None:
             if self.annotation is None:
@@ -162,7 +161,7 @@ class SessionPanel(QWidget):
         return self._with(change)
 
     def _pick_object(self, annotation: Annotation) -> None:
-        """Re-open the object under the next click, or wait for none any more."""
+        """Re-open the object under the next click, or stop waiting for one."""
         waiting = self.labels.reopen.isChecked()
         self._stop_picking()
         if waiting:
@@ -198,7 +197,3 @@ class SessionPanel(QWidget):
     def _show_preview(self, preview: Preview | None) -> None:
         info = self.annotation.scheduler.info if self.annotation is not None else None
         self.masks.show_preview(preview, info is not None and info.score_is_stale)
-
-
-def _nothing() -> None:
-    pass

@@ -1,4 +1,4 @@
-"""What goes on, how to stop it, what went wrong, and work that a crash left behind."""
+"""Progress, its Cancel button, messages, and unsaved work that a crash left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from napari_samri.jobs import Progressed
 
 _STEPS = 1000
-# Between one slice and the next nothing goes on for a moment, which is not worth showing.
+# Between one slice and the next nothing runs for a moment, which is not worth showing.
 _REST_MS = 300
 
 
@@ -73,7 +73,7 @@ class StatusPanel(QWidget):
         layout.addWidget(self.resample, 5, 0, 1, 2)
 
     def show_activity(self, activity: Progressed | None) -> None:
-        """Show what goes on, or, after a moment, that nothing does."""
+        """Show what is under way, or, after a moment, that nothing is."""
         if activity is None:
             self._resting.start()
         else:
@@ -94,7 +94,7 @@ class StatusPanel(QWidget):
         self.cancel.setEnabled(activity is not None)
         self.text.setText(activity.what if activity is not None else "")
         known = activity is not None and activity.total > 0
-        # A bar without a maximum moves by itself.
+        # A bar without a maximum shows that something runs, not how far it is.
         self.bar.setMaximum(0 if activity is not None and not known else _STEPS)
         if activity is not None and known:
             self.bar.setValue(round(_STEPS * activity.done / activity.total))

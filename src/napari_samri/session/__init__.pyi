@@ -1,9 +1,9 @@
-from .document import Document
 from .engine import Engine, ProcessEngine
-from .journal import Journal, discard_journal, find_recoverable, image_identity
+from .history import Document
+from .journal import Journal, discard_journal, image_identity, sweep_journals
 from .labels import Edit, Label, LabelTable, checked_labels, differing_voxels
 from .proposal import Preview
-from .saving import SaveJob, prepare_save, read_saved
+from .saving import Savable, SaveJob, prepare_save, read_saved
 from .scheduler import Scheduler
 from .session import Session
 from .settings import Settings, read_settings, updated, write_settings
@@ -17,6 +17,7 @@ __all__ = [
     "LabelTable",
     "Preview",
     "ProcessEngine",
+    "Savable",
     "SaveJob",
     "Scheduler",
     "Session",
@@ -24,11 +25,11 @@ __all__ = [
     "checked_labels",
     "differing_voxels",
     "discard_journal",
-    "find_recoverable",
     "image_identity",
     "prepare_save",
     "read_saved",
     "read_settings",
+    "sweep_journals",
     "updated",
     "write_settings",
 ]

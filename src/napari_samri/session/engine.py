@@ -42,14 +42,14 @@ class Engine(Protocol):
 class ProcessEngine:
     """Runs the model in a child process, started by the first call.
 
-    A child that dies (out of memory, a crash in a driver) takes nothing along: `Died` is put,
+    A child that dies (out of memory, a crash in a driver) does no other harm: `Died` is put,
     and the next call starts another child with the model loaded last.
     """
 
     def __init__(self) -> None:
         self.events: SimpleQueue[Any] = SimpleQueue()
         self._child: Child | None = None
-        self._loads: dict[int, Load] = {}  # those that are under way, by number
+        self._loads: dict[int, Load] = {}  # under way, by number
         self._load: Load | None = None  # the last that succeeded
         self._closed = False
 

@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from napari_samri.codec import Flaw
 from napari_samri.errors import InputError, InputWarning, SamriError, StoreError
 from napari_samri.jobs import STATE_VARIABLE, Message, encode_message, state_dir
-from napari_samri.session.labels import Edit
+from napari_samri.session.labels import paint_edit
 from napari_samri.session.record import FRAMES, Beginning, Page, Saved, Stepped
 from napari_samri.session.replay import replay
 
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Volume
-    from napari_samri.session.document import Commit, Document
+    from napari_samri.session.history import Commit, Document
+    from napari_samri.session.labels import Edit
 
     Array = NDArray[Any]
 
@@ -116,7 +117,7 @@ class Journal:
         )
 
     def mark_saved(self) -> None:
-        """Note that all up to here is in a file of the user's."""
+        """Record that all steps so far are in a file that the user saved."""
         if self._started:
             self._put(Saved())
 
@@ -155,11 +156,11 @@ class Journal:
             text = (
                 f"{self.path.parent}: the session cannot be kept safe from a crash "
                 f"({str(error) or type(error).__name__}). Work goes on; save often, or make room "
-                "and open the widget anew."
+                "and open the widget again."
             )
             self._on_failure(StoreError(text))
         finally:
-            # Also at a fault of ours, which surfaces: whoever flushes would wait for ever.
+            # Also after a fault of ours, which surfaces: else `flush` would wait for ever.
             if not ended:
                 self._drain()
 
@@ -176,13 +177,13 @@ class Journal:
                         item.set()
                     continue
                 file.write(_encoded(item))
-                # Enough for a crash of the process; the disk itself is waited for at rest.
+                # Enough for a crash of the process; fsync waits until nothing is left to write.
                 file.flush()
                 if self._queue.empty():
                     os.fsync(file.fileno())
 
     def _drain(self) -> None:
-        """Take what comes and let it go, so that nobody waits."""
+        """Drop what still comes, so that no `flush` waits for it."""
         while (item := self._queue.get()) is not None:
             if isinstance(item, Flag):
                 item.set()
@@ -226,9 +227,8 @@ class Recovered:
         InputError
             If their dtype does not hold the recovered ones.
         """
-        where = np.flatnonzero(labels.ravel() != self.labels.ravel()).astype(np.int64)
-        index = np.unravel_index(where, labels.shape)
-        after = self.labels[index]
+        where = np.nonzero(labels != self.labels)
+        after = self.labels[where]
         highest = np.iinfo(labels.dtype).max
         if len(after) and after.max() > highest:
             message = (
@@ -236,7 +236,7 @@ class Recovered:
                 f"{labels.dtype}, which ends at {highest}; start with a new labels layer."
             )
             raise InputError(message)
-        return Edit(where, labels[index], after.astype(labels.dtype))
+        return paint_edit(labels, where, after)
 
     def discard(self) -> None:
         """Delete the journal."""
@@ -249,10 +249,11 @@ def discard_journal(path: Path) -> None:
     _delete(Path(f"{path}.lock"))
 
 
-def find_recoverable(volume: Volume, besides: Collection[Path] = ()) -> Recovered | None:
-    """Return the newest unsaved work on an image whose session is gone, or None.
+def sweep_journals(volume: Volume, besides: Collection[Path] = ()) -> Recovered | None:
+    """Return the newest unsaved work on an image whose session is over, or None.
 
-    Journals that cannot be read, or not to their end, are told of by an InputWarning.
+    Journals found on the way in which all work was saved are deleted. An InputWarning names
+    those that cannot be read, or not to their end.
 
     Parameters
     ----------
@@ -274,7 +275,7 @@ def find_recoverable(volume: Volume, besides: Collection[Path] = ()) -> Recovere
 def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except OSError:  # gone meanwhile
+    except OSError:  # deleted in the meantime
         return 0.0
 
 

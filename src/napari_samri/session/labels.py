@@ -100,32 +100,28 @@ def fresh_label(number: int, name: str | None = None) -> Label:
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Labels in the order of their ids, and the one that masks are committed to.
+    """Labels, kept in the order of their ids, and the one that masks are committed to.
 
     Raises
     ------
     InputError
-        If two have the same id, or there is no active one.
+        If there are none, two have the same id, or the active one is not among them.
     """
 
     labels: tuple[Label, ...]
     active: LabelId
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(sorted(self.labels, key=lambda e: e.id)))
+        ordered = tuple(sorted(self.labels, key=lambda entry: entry.id))
+        object.__setattr__(self, "labels", ordered)
         ids = [entry.id for entry in self.labels]
-        if len(set(ids)) < len(ids):
-            message = f"the label ids are {ids}; expected no two alike."
+        if not ids or len(set(ids)) < len(ids):
+            message = f"the label ids are {ids}; expected at least one, and no two of the same id."
             raise InputError(message)
         self[self.active]
 
     @classmethod
-    def fresh(cls) -> LabelTable:
-        """Return a table with one label."""
-        return cls.of((1,))
-
-    @classmethod
-    def of(cls, ids: Iterable[int]) -> LabelTable:
+    def of(cls, ids: Iterable[int] = (1,)) -> LabelTable:
         """Return a table of labels with these different ids, the lowest of which is active.
 
         Raises
@@ -133,11 +129,8 @@ class LabelTable:
         InputError
             If there are none, or they are not different ones from 1 to 65535.
         """
-        labels = tuple(fresh_label(number) for number in sorted(ids))
-        if not labels:
-            message = "there are no label ids; expected at least one."
-            raise InputError(message)
-        return cls(labels, labels[0].id)
+        labels = tuple(map(fresh_label, ids))
+        return cls(labels, min((entry.id for entry in labels), default=0))
 
     def __iter__(self) -> Iterator[Label]:
         """Iterate over the labels."""
@@ -191,13 +184,11 @@ class LabelTable:
         if number in self:
             message = f"label {number} cannot be added; expected a free id from 1 to {MAX_LABEL}."
             raise InputError(message)
-        entry = fresh_label(number, name)
-        return LabelTable((*self.labels, entry), number)
+        return LabelTable((*self.labels, fresh_label(number, name)), number)
 
     def including(self, ids: Iterable[int]) -> LabelTable:
         """Return the table with these ids too; the active label stays."""
-        known = {entry.id for entry in self.labels}
-        new = (fresh_label(number) for number in set(ids) - known)
+        new = (fresh_label(number) for number in dict.fromkeys(ids) if number not in self)
         return replace(self, labels=(*self.labels, *new))
 
     def _free(self, limit: int) -> int:

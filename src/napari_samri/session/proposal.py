@@ -14,25 +14,23 @@ import numpy as np
 from napari_samri.errors import InputError
 from napari_samri.prompts import Prompt, mask_to_box
 from napari_samri.segment import DEFAULT_MODEL, NO_POST_PROCESSING, ModelChoice, PostProcessing
-from napari_samri.session.document import Commit
+from napari_samri.session.history import Commit
 from napari_samri.session.labels import Edit, LabelTable, paint_edit, plane_pixels, plane_voxels
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Plane, Volume
     from napari_samri.prompts import MaskRegion, PromptSet
     from napari_samri.segment import ModelInfo
-    from napari_samri.session.document import Document, Reopened
+    from napari_samri.session.history import Document, Reopened
 
     Array = NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskOptions:
-    """What a mask depends on beside what is drawn.
+    """What a mask depends on besides the prompts.
 
     Parameters
     ----------
@@ -76,7 +74,7 @@ class Request:
 
     @property
     def can_be_asked(self) -> bool:
-        """Whether there is something to go by: not, for instance, negative points alone."""
+        """Whether the prompts say where an object is: negative points alone do not."""
         return self.reopened is not None or self.prompts.has_object
 
     @property
@@ -93,12 +91,12 @@ class Request:
     def objects(self) -> tuple[Prompt, ...]:
         """Return one prompt per object.
 
-        Points refine a re-opened object; boxes and outlines beside it are further ones.
+        Points refine a re-opened object; boxes and outlines add further ones.
 
         Raises
         ------
         InputError
-            If there is nothing to go by, or a prompt lies outside the slice.
+            If no prompt says where an object is, or one lies outside the slice.
         """
         if self.reopened is None:
             return self._resolved(self.prompts)
@@ -159,10 +157,7 @@ class Preview:
 
     @classmethod
     def answered(cls, request: Request, masks: NDArray[np.bool_], scores: Array) -> Preview:
-        """Return a model's answer, with what it was not asked about; its favourite is chosen.
-
-        Of single masks there is one; of candidates, the model's own favourite comes first.
-        """
+        """Return a model's answer, with the object that was kept; the highest score is chosen."""
         if request.kept is not None:
             masks = masks | request.kept.array
         return cls(request, masks, scores, int(np.argmax(scores)))
@@ -194,29 +189,39 @@ def check_target(labels: Array, table: LabelTable) -> None:
         raise InputError(message)
 
 
-def commit_edit(
-    labels: Array, volume: Volume, preview: Preview, label: int, locked: Collection[int]
-) -> Edit:
-    """Return the edit that writes a mask as a label, in place of the object it refines, if any.
+def committed(
+    preview: Preview, document: Document, labels: Array, volume: Volume, info: ModelInfo | None
+) -> tuple[Document, Edit]:
+    """Return the document after a mask is committed as its active label, and the edit that it is.
 
     Raises
     ------
     InputError
         If the mask is empty, or all of it lies on locked labels.
     """
+    edit = _commit_edit(preview, document.table, labels, volume)
+    after = document.without(preview.request.plane)
+    if not preview.request.is_uncorrected:  # else no model made it
+        commit = _commit_record(preview, document.table.active, len(edit.where), info)
+        after = replace(after, commits=(*after.commits, commit))
+    return after, edit
+
+
+def _commit_edit(preview: Preview, table: LabelTable, labels: Array, volume: Volume) -> Edit:
+    """Return the edit that writes a mask as the active label, in place of the object it refines."""
     request, mask = preview.request, preview.mask
     before = plane_pixels(labels, volume, request.plane)
     after = before.copy()
     if request.reopened is not None:
-        # Its own label, also where another one was chosen for it meanwhile.
+        # Its own label, even if another one has been chosen for it since.
         after[request.reopened.mask.array & (before == request.reopened.label)] = 0
-    after[mask] = label
+    after[mask] = table.active
     if not mask.any():
         message = "the mask is empty, so nothing was committed; try a box or more points."
         raise InputError(message)
     rows, columns = np.nonzero(before != after)
     where = plane_voxels(labels, request.plane, rows, columns)
-    edit = paint_edit(labels, where, after[rows, columns], locked)
+    edit = paint_edit(labels, where, after[rows, columns], table.locked)
     if len(rows) and not len(edit.where):
         message = (
             "all of the mask lies on locked labels, so nothing was committed; unlock them or "
@@ -226,7 +231,7 @@ def commit_edit(
     return edit
 
 
-def commit_record(preview: Preview, label: int, voxels: int, info: ModelInfo | None) -> Commit:
+def _commit_record(preview: Preview, label: int, voxels: int, info: ModelInfo | None) -> Commit:
     """Return how a committed mask came about."""
     request = preview.request
     names = ("largest_component", "fill_holes")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from napari_samri.codec import Form, Tagged, convert, integer, text, to_plain
 from napari_samri.geometry import Plane
 from napari_samri.prompts import MaskRegion
-from napari_samri.session.document import Commit, Document, Drawing, Reopened
+from napari_samri.session.history import Commit, Document, Drawing, Reopened
 from napari_samri.session.labels import LabelId, LabelTable
 
 

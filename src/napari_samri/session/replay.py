@@ -15,7 +15,7 @@ import numpy as np
 from napari_samri.codec import Flaw, from_plain
 from napari_samri.errors import InputError, SamriError, StoreError
 from napari_samri.jobs import is_torn, read_message
-from napari_samri.session.document import Commit, Document
+from napari_samri.session.history import Commit, Document
 from napari_samri.session.labels import table_in
 from napari_samri.session.record import FRAMES, Beginning, Page, Saved, Stepped
 

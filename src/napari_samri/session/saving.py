@@ -1,11 +1,11 @@
-"""Labels of a session to a file, in two parts: what is taken now, and what may run elsewhere."""
+"""Labels of a session written to a file: copied now, and written on any thread."""
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from napari_samri._version import __version__
 from napari_samri.codec import (
@@ -21,7 +21,7 @@ from napari_samri.codec import (
 from napari_samri.errors import InputError, InputWarning, SamriError
 from napari_samri.filenames import NIFTI_SUFFIXES, check_name, expand_user, has_suffix
 from napari_samri.io import MARKS, read_sidecar, save_labels, sidecar_path, writing_sidecar
-from napari_samri.session.document import Commit, Document
+from napari_samri.session.history import Commit, Document
 from napari_samri.session.labels import Label, LabelTable
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Volume
+    from napari_samri.session.session import Session
 
 
-# What making and writing a record raises, which is no fault of the labels.
+# What making and writing a record may raise while the labels themselves are fine.
 _NO_RECORD = (
     SamriError,
     OSError,
@@ -57,10 +58,9 @@ class SaveJob:
     revision: int
 
     def run(self) -> str:
-        """Write labels and the file beside them; return what is wrong with the latter, or "".
+        """Write labels and the record next to them; return what is wrong with the record, or "".
 
-        The labels are what matters: they are saved whether or not names, colours and
-        provenance can be.
+        The labels are saved even if names, colours and provenance cannot be.
 
         Raises
         ------
@@ -74,37 +74,36 @@ class SaveJob:
         except _NO_RECORD as error:
             return (
                 f"{self.path.name}: the labels were saved, but the record of their names, colours "
-                f"and provenance beside them was not ({error}). One from an earlier save may still "
-                "be there."
+                f"and provenance next to them was not ({error}). One of an earlier save may be "
+                "there still."
             )
         return ""
 
 
-class Savable(Protocol):
-    """What labels are saved of: a session, or what one left behind."""
+@dataclass(frozen=True, eq=False)
+class Savable:
+    """What a session that has ended left to be saved.
 
-    @property
-    def volume(self) -> Volume:
-        """On whose grid they lie."""
+    Parameters
+    ----------
+    volume : Volume
+        On whose grid the labels lie; its voxels do not matter.
+    labels : integer array
+        Of the shape of the volume's array.
+    document : Document
+        Names, colours, locks and how masks came about.
+    grid_is_known : bool
+        Whether the grid is that of the image's file.
+    """
 
-    @property
-    def labels(self) -> NDArray[Any]:
-        """Of the shape of the volume's array."""
-
-    @property
-    def document(self) -> Document:
-        """Names, colours, locks and how masks came about."""
-
-    @property
-    def grid_is_known(self) -> bool:
-        """Whether the grid is that of the image's file."""
-
-    @property
-    def revision(self) -> int:
-        """Which state of the session this is."""
+    volume: Volume
+    labels: NDArray[Any]
+    document: Document
+    grid_is_known: bool
+    revision: int = 0
 
 
-def prepare_save(session: Savable, path: Path | str) -> SaveJob:
+def prepare_save(session: Session | Savable, path: Path | str) -> SaveJob:
     """Take a copy of a session's labels and records, to be written to `path`.
 
     Raises
@@ -148,7 +147,7 @@ def _is_same_file(path: Path, other: Path) -> bool:
 
 
 def read_saved(labels: Path) -> Document | None:
-    """Return names, locks and provenance beside a labels file, or None if there are none.
+    """Return names, locks and provenance saved with a labels file, or None if there are none.
 
     Where the record of a commit is not readable, the rest is, and an InputWarning says so.
 
@@ -165,7 +164,7 @@ def read_saved(labels: Path) -> Document | None:
         message = (
             f"{sidecar_path(labels)}: how {len(unreadable)} of the masks came about cannot be "
             f"read, e.g. {unreadable[0]}; names, colours, locks and the rest are taken. Keep a "
-            "copy of the file if it matters: the next save writes it anew without them."
+            "copy of the file if it matters: the next save replaces it without them."
         )
         warnings.warn(message, InputWarning, stacklevel=2)
     return document

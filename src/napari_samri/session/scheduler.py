@@ -66,7 +66,7 @@ class Scheduler:
     previewed = Signal(object)  # Preview, or None
     answered = Signal(object)  # Preview that a model has just made, and that is shown already
     failed = Signal(object)  # SamriError
-    activity = Signal(object)  # Progressed, or None at rest
+    activity = Signal(object)  # Progressed, or None when idle
 
     def __init__(self, engine: Engine, volume: Volume, ahead: int = 8) -> None:
         self.engine = engine
@@ -78,7 +78,7 @@ class Scheduler:
         self._calls = 0
         self._views = 0
         self._loading: dict[int, ModelChoice] = {}
-        self._loads: dict[int, ModelChoice] = {}  # all there were, also those cancelled too late
+        self._loads: dict[int, ModelChoice] = {}  # all so far, also those cancelled too late
         self._view: tuple[int, Plane] | None = None
         self._wanted: Request | None = None
         self._asked: tuple[int, Request] | None = None
@@ -222,7 +222,7 @@ class Scheduler:
             self.look_at(self._view[1])
 
     def cancel(self) -> None:
-        """Stop loading, encoding and embedding ahead; whatever still comes of it is late."""
+        """Stop loading, encoding and embedding ahead; answers that still come are late."""
         self._plan.clear()
         self._loading.clear()
         self._asked = self._ahead = None
@@ -262,7 +262,7 @@ class Scheduler:
         return False
 
     def _find_window(self, volume: Volume) -> None:
-        # A sort of all voxels, which would stop the window's redrawing for a second.
+        # It sorts all voxels, which would freeze the window for a second.
         window = percentile_window(np.asarray(volume.array))
         self.engine.events.put(_WindowFound(volume, window))
 
@@ -308,7 +308,7 @@ class Scheduler:
         self.activity.emit(replace(event, what=text))
 
     def _show_rest(self) -> None:
-        """Show what goes on beside a call that is done: a model that loads, or nothing."""
+        """Show what is still under way after a call has ended: a model that loads, or nothing."""
         newest = next(reversed(self._loading.values()), None)
         self.activity.emit(None if newest is None else Progressed(what=f"Loading {newest.model}"))
 
@@ -322,7 +322,7 @@ class Scheduler:
                 plan.appendleft(plane)
             self._ahead = None
         self._show_rest()
-        # A slice that cannot be embedded, such as an empty one, is told of when it is asked for.
+        # A slice that cannot be embedded, such as an empty one, is reported when a prompt needs it.
         if isinstance(event, Failed) and awaited:
             self.failed.emit(event.as_error())
         self._embed_ahead(interrupted=isinstance(event, Stopped))
@@ -332,7 +332,7 @@ class Scheduler:
         if self._ahead is not None or not self._plan or self.busy or not self._ready():
             return
         if interrupted:
-            return  # by something that is still to come, and that will be followed by this
+            return  # by a prompt or another slice, after which this is called again
         plane = self._plan.popleft()
         self._ahead = (self._next(), plane, self._plan)
         self.engine.submit(

@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from napari_samri.errors import InputError, SamriError
 from napari_samri.geometry import flag, whole
-from napari_samri.session.document import Document, History, Reopened, Step
+from napari_samri.session.history import Document, History, Reopened, Step
 from napari_samri.session.labels import (
     MAX_LABEL,
     Edit,
@@ -28,8 +28,7 @@ from napari_samri.session.proposal import (
     Preview,
     Request,
     check_target,
-    commit_edit,
-    commit_record,
+    committed,
     resolve,
 )
 
@@ -219,20 +218,15 @@ class Session:
         if table != self.document.table:
             self._step(replace(self.document, table=table), plane=None)
 
-    def resume(self, document: Document, *, unsaved: bool) -> None:
-        """Begin with what an earlier session on the same labels knew; not a step."""
-        self.document = document
+    def resume(self, document: Document, *, unsaved: bool = False) -> None:
+        """Begin with what an earlier session, or the labels' file, knew of them; not a step."""
+        table = document.table.including(present_labels(self.labels))
+        self.document = replace(document, table=table)
         self._activate_reopened()
         if unsaved:
             self.revision += 1
-            self.stepped.emit(document, None)
+            self.stepped.emit(self.document, None)
         self._follow()
-        self.changed.emit()
-
-    def adopt(self, saved: Document) -> None:
-        """Begin with names, locks and provenance that were saved with the labels; not a step."""
-        table = saved.table.including(present_labels(self.labels))
-        self.document = replace(saved, table=table)
         self.changed.emit()
 
     def activate(self, label: int) -> None:
@@ -251,9 +245,7 @@ class Session:
         """Remove a label from the table, and its voxels from the array, as one step."""
         label = whole(label, "the label")
         self.document.table.check_unlocked(label)
-        table = self.document.table.remove(label)
-        others = {k: v for k, v in self.document.reopened.items() if v.label != label}
-        document = replace(self.document, table=table, reopened=others)
+        document = self.document.without_label(label)
         self._step(document, plane=None, edit=relabel_edit(self.labels, label, 0))
 
     def paint(self, where: tuple[Array, ...], after: Array) -> None:
@@ -287,7 +279,7 @@ class Session:
         self._travel(self.history.undo())
 
     def redo(self) -> None:
-        """Do again what was undone last."""
+        """Repeat the step that was undone last."""
         self._travel(self.history.redo())
 
     def restore(self, recovered: Recovered) -> None:
@@ -349,12 +341,8 @@ class Session:
         self.history.amend(document)
 
     def _commit(self, preview: Preview) -> None:
-        label, locked = self.document.table.active, self.document.table.locked
-        edit = commit_edit(self.labels, self.volume, preview, label, locked)
-        document = self.document.without(preview.request.plane)
-        if not preview.request.is_uncorrected:  # else no model made it
-            record = commit_record(preview, label, len(edit.where), self.scheduler.info)
-            document = replace(document, commits=(*document.commits, record))
+        info = self.scheduler.info
+        document, edit = committed(preview, self.document, self.labels, self.volume, info)
         self._step(document, edit=edit)
 
     def _step(

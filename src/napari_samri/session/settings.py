@@ -11,6 +11,7 @@ from napari_samri.atomic import replacing
 from napari_samri.codec import Flaw, field_readers, integer, line, read_json, shown, text, to_plain
 from napari_samri.errors import InputError, MissingFileError, StoreError
 from napari_samri.places import user_folder
+from napari_samri.segment import ModelChoice, PostProcessing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,16 @@ class Settings:
     largest_component: bool = False
     fill_holes: bool = False
     keep_running: bool = True
+
+    @property
+    def model_choice(self) -> ModelChoice:
+        """The model to run, and how."""
+        return ModelChoice(model=self.model, device=self.device, memory_mb=self.memory_mb)
+
+    @property
+    def post(self) -> PostProcessing:
+        """The post-processing of masks."""
+        return PostProcessing(largest_component=self.largest_component, fill_holes=self.fill_holes)
 
 
 def settings_path() -> Path:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from napari.layers import Points, Shapes
 
-from napari_samri._napari.drawing import (
+from napari_samri._napari.prompt_layers import (
     NEGATIVE,
     POSITIVE,
     read_drawn,

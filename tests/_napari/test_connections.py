@@ -13,7 +13,7 @@ from napari.utils.interactions import (
     mouse_release_callbacks,
 )
 
-from napari_samri._napari.picking import pick_pixel
+from napari_samri._napari.connections import pick_pixel
 from napari_samri._napari.planes import viewer_steps
 from napari_samri._napari.stage import bring_into_view, camera_of
 from napari_samri.errors import InputError, SamriError
@@ -168,7 +168,7 @@ def test_a_place_that_is_no_pixel_is_told(hand: Hand) -> None:
     hand.pick()
     hand.click(4, 500)
     assert hand.picked == []
-    assert "beside 't1'" in str(hand.missed[0])
+    assert "outside 't1'" in str(hand.missed[0])
     hand.desk.viewer.dims.ndisplay = 3
     hand.pick()
     hand.click(4, 5)

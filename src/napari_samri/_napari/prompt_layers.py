@@ -39,7 +39,7 @@ SIGN_COLOURS = {POSITIVE: "#00c853", NEGATIVE: "#ff1744"}
 def set_new_items(layer: Shapes | Points, sign: str, axis: int) -> None:
     """Choose sign and axis of the items that are drawn next."""
     layer.selected_data = set()  # else what is selected would change too
-    if not {"sign", "axis"} <= set(layer.features):  # somebody took the columns away
+    if not {"sign", "axis"} <= set(layer.features):  # the user removed the columns
         signs, axes = _features(layer)
         layer.features = {"sign": np.array(signs, object), "axis": np.array(axes, np.int64)}
     chosen = layer.feature_defaults.iloc[0]
@@ -54,27 +54,20 @@ def set_new_items(layer: Shapes | Points, sign: str, axis: int) -> None:
 def read_drawn(shapes: Shapes, points: Points) -> dict[Plane, PromptSet]:
     """Return all that is drawn on both layers, by plane."""
     found: dict[Plane, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    for vertices, kind, sign, axis in zip(
-        shapes.data, shapes.shape_type, *_features(shapes), strict=True
-    ):
-        plane = plane_of(vertices, axis)
-        name, item = _shape(kind, to_pixels(vertices, plane), sign == POSITIVE)
-        found[plane][name].append(item)
-    for point, sign, axis in zip(points.data, *_features(points), strict=True):
-        plane = plane_of(point[None], axis)
-        x, y = to_pixels(point[None], plane)[0]
-        found[plane]["points"].append(Point(float(x), float(y), sign == POSITIVE))
+    for item in (*_items(shapes), *_items(points)):
+        field, prompt = _prompt(item)
+        found[item.plane][field].append(prompt)
     return {
-        plane: PromptSet(**{name: tuple(items) for name, items in parts.items()})
-        for plane, parts in found.items()
+        plane: PromptSet(**{field: tuple(prompts) for field, prompts in fields.items()})
+        for plane, fields in found.items()
     }
 
 
 def write_drawn(shapes: Shapes, points: Points, drawn: Mapping[Plane, PromptSet]) -> None:
     """Make both layers show exactly these prompts; items that are there already are kept."""
     mode = shapes.mode
-    _write(shapes, _shape_items(shapes), [i for k, v in drawn.items() for i in _shapes(k, v)])
-    _write(points, _point_items(points), [i for k, v in drawn.items() for i in _points(k, v)])
+    _write(shapes, [item for pair in drawn.items() for item in _shapes(*pair)])
+    _write(points, [item for pair in drawn.items() for item in _points(*pair)])
     if shapes.mode != mode:
         shapes.mode = mode
 
@@ -89,12 +82,12 @@ class _Item:
     plane: Plane
 
 
-def _write(layer: Shapes | Points, found: list[_Item], wanted: list[_Item]) -> None:
+def _write(layer: Shapes | Points, wanted: list[_Item]) -> None:
     """Remove items that are not wanted and add those that are missing.
 
     Adding and removing take tens of milliseconds each, so that what can stay stays.
     """
-    same = 0
+    found, same = _items(layer), 0
     while same < min(len(found), len(wanted)) and found[same] == wanted[same]:
         same += 1
     if same == len(found) == len(wanted):
@@ -121,26 +114,16 @@ def _add(layer: Shapes | Points, items: list[_Item]) -> None:
         layer.add(places, shape_type=[item.kind for item in items])
 
 
-def _shape_items(layer: Shapes) -> list[_Item]:
-    return [
-        _item(kind, vertices, sign, axis)
-        for vertices, kind, sign, axis in zip(
-            layer.data, layer.shape_type, *_features(layer), strict=True
-        )
-    ]
-
-
-def _point_items(layer: Points) -> list[_Item]:
-    return [
-        _item("point", point[None], sign, axis)
-        for point, sign, axis in zip(layer.data, *_features(layer), strict=True)
-    ]
-
-
-def _item(kind: str, vertices: Any, sign: str, axis: int) -> _Item:
-    plane = plane_of(vertices, axis)
-    pairs = tuple((float(x), float(y)) for x, y in to_pixels(vertices, plane))
-    return _Item(kind, pairs, sign, plane)
+def _items(layer: Shapes | Points) -> list[_Item]:
+    """Return what is on a layer."""
+    kinds = getattr(layer, "shape_type", ["point"] * len(layer.data))
+    items = []
+    for vertices, kind, sign, axis in zip(layer.data, kinds, *_features(layer), strict=True):
+        coordinates = np.atleast_2d(vertices)
+        plane = plane_of(coordinates, axis)
+        pairs = tuple((float(x), float(y)) for x, y in to_pixels(coordinates, plane))
+        items.append(_Item(kind, pairs, sign, plane))
+    return items
 
 
 def _features(layer: Shapes | Points) -> tuple[list[str], list[int]]:
@@ -176,19 +159,21 @@ def _axis(value: Any, otherwise: int) -> int:
     return axis if axis in range(3) else otherwise
 
 
-def _shape(kind: str, vertices_xy: Any, positive: bool) -> tuple[str, Any]:
-    """Return the field of PromptSet that a shape belongs to, and what it means there."""
-    corners = tuple((float(x), float(y)) for x, y in vertices_xy)
-    match kind:
+def _prompt(item: _Item) -> tuple[str, Any]:
+    """Return the field of PromptSet that an item belongs to, and what it means there."""
+    corners, positive = item.vertices_xy, item.sign == POSITIVE
+    match item.kind:
+        case "point":
+            return "points", Point(*corners[0], positive)
         case "rectangle":
-            return "boxes", rectangle_to_box(vertices_xy)
+            return "boxes", rectangle_to_box(corners)
         case "line":
             return "lines", Line(corners[0], corners[-1])
         case "path":
             return "strokes", Stroke(corners, positive)
         case "ellipse":
             # As the layer would keep it, in single precision: it comes back as a polygon.
-            outline = np.asarray(ellipse_outline(vertices_xy), np.float32)
+            outline = np.asarray(ellipse_outline(corners), np.float32)
             return "outlines", Outline(tuple((float(x), float(y)) for x, y in outline))
         case _:
             return "outlines", Outline(corners)

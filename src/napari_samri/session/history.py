@@ -1,4 +1,4 @@
-"""What undo restores beside voxels: prompts, re-opened objects, the label table, commits."""
+"""What undo restores besides voxels: prompts, re-opened objects, the label table, commits."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -63,11 +63,11 @@ class Commit:
 
 @dataclass(frozen=True)
 class Document:
-    """The state of a session that undo and redo go through. Its mappings are never changed."""
+    """The state of a session that undo and redo step through; its mappings are never changed."""
 
     drawn: Mapping[Plane, PromptSet] = field(default_factory=dict)
     reopened: Mapping[Plane, Reopened] = field(default_factory=dict)
-    table: LabelTable = field(default_factory=LabelTable.fresh)
+    table: LabelTable = field(default_factory=LabelTable.of)
     commits: tuple[Commit, ...] = ()
 
     def prompts(self, plane: Plane) -> PromptSet:
@@ -82,6 +82,11 @@ class Document:
     def with_active(self, label: int) -> Self:
         """Return the document with another active label, added to the table if need be."""
         return replace(self, table=self.table.including((label,)).activate(label))
+
+    def without_label(self, label: int) -> Self:
+        """Return the document without a label, and without objects of it that are re-opened."""
+        reopened = {key: value for key, value in self.reopened.items() if value.label != label}
+        return replace(self, table=self.table.remove(label), reopened=reopened)
 
     def without(self, plane: Plane) -> Self:
         """Return the document with nothing open on a plane."""
@@ -122,12 +127,12 @@ class History:
         return bool(self._undone)
 
     def push(self, step: Step) -> None:
-        """Remember a step that was just done."""
+        """Add a step that was just done."""
         self._done.append(step)
         self._undone.clear()
 
     def amend(self, document: Document) -> None:
-        """Let a change that is no step be part of the state between two steps."""
+        """Make a change that is not a step part of the state between two steps."""
         if self._done:
             self._done[-1] = replace(self._done[-1], after=document)
         if self._undone:

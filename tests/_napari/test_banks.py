@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_samri._napari.bank_reading import (
+from napari_samri._napari.banks import (
     METADATA_KEY,
     bank_layers,
     describe_row,
     label_features,
     lazy_rows,
+    show_bank,
 )
-from napari_samri._napari.bank_view import show_bank
 from napari_samri._napari.reader import get_reader
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError
