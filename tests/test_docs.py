@@ -48,19 +48,14 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npe2pm: PluginMan
     (json_block,) = (body for kind, body in BLOCK.findall(page) if kind == "json")
     (tmp_path / "prompts.json").write_text(json_block)
     for registry in (
-        "registry.MODELS",
-        "architecture.ARCHITECTURES",
-        "preprocessing.PREPROCESSINGS",
+        "models.registry.MODELS",
+        "models.architecture.ARCHITECTURES",
+        "models.preprocessing.PREPROCESSINGS",
+        "io.registry._readers",
+        "evaluation.metrics.METRICS",
     ):
-        monkeypatch.setattr(f"napari_samri.models.{registry}._registered", [])
-    monkeypatch.setattr("napari_samri.io.registry._readers", [*readers()])
+        monkeypatch.setattr(f"napari_samri.{registry}._registered", [])
     return tmp_path
-
-
-def readers() -> list[object]:
-    from napari_samri.io import registry
-
-    return list(registry._readers)
 
 
 # Of napari and its own dependencies, which we cannot mend.

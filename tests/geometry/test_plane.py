@@ -30,6 +30,26 @@ def test_pixels_voxels_world(seed: int, axis: int) -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_plane_of_an_array_is_a_view(axis: int) -> None:
+    array = np.zeros((3, 4, 5), int)
+    Plane(axis, 2).of(array)[:] = 7
+    marked = np.zeros_like(array)
+    marked[(slice(None),) * axis + (2,)] = 7
+    np.testing.assert_array_equal(array, marked)
+    series = np.zeros((2, 3, 4, 5), int)
+    Plane(axis, 2, time=1).of(series)[:] = 7
+    np.testing.assert_array_equal(series[1], marked)
+    assert not series[0].any()
+
+
+def test_a_two_dimensional_array_is_one_slice() -> None:
+    image = np.arange(12).reshape(3, 4)
+    np.testing.assert_array_equal(Plane(0, 0).of(image), image)
+    np.testing.assert_array_equal(Plane(0, 0, time=0).of(image), image)
+    np.testing.assert_array_equal(Plane(1, 2).of(image), image[None, 2])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
 def test_extract(axis: int) -> None:
     _, volume = volume_of(5)
     plane = Plane(axis, 2)

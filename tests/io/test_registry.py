@@ -11,7 +11,7 @@ import pytest
 from napari_samri import Volume, load_volume
 from napari_samri.errors import InputError
 from napari_samri.geometry import Grid
-from napari_samri.io import can_read, register_reader, registry
+from napari_samri.io import can_read, register_reader, unregister_reader
 
 
 class ToyReader:
@@ -29,9 +29,11 @@ class ToyReader:
 
 
 @pytest.fixture
-def _toys(monkeypatch):
-    monkeypatch.setattr(registry, "_readers", list(registry._readers))
-    register_reader(ToyReader())
+def _toys():
+    reader = ToyReader()
+    register_reader(reader)
+    yield
+    unregister_reader(reader)
 
 
 @pytest.mark.usefixtures("_toys")

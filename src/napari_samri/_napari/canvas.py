@@ -113,10 +113,10 @@ class Canvas:
         """Show a mask on its plane, and nothing elsewhere."""
         data = self.preview.data
         if self._painted is not None:
-            _plane_view(data, self._painted)[:] = 0
+            self._painted.of(data)[:] = 0
         self._painted = preview.request.plane if preview is not None else None
         if preview is not None:
-            _plane_view(data, preview.request.plane)[:] = preview.mask
+            preview.request.plane.of(data)[:] = preview.mask
         # A layer that is hidden costs nothing while the slices are scrolled.
         self.preview.visible = preview is not None
         redraw(self.preview)
@@ -180,13 +180,6 @@ def labels_drawn_on(viewer: ViewerModel, image: Image) -> Labels | None:
 def redraw(layer: Labels) -> None:
     """Redraw a layer's data alone, not its thumbnail, highlight or extent."""
     layer.refresh(thumbnail=False, highlight=False, extent=False)
-
-
-def _plane_view(array: Array, plane: Plane) -> Array:
-    if array.ndim == 2:
-        return array
-    block = array[plane.time] if array.ndim == 4 else array
-    return np.moveaxis(block, plane.axis, 0)[plane.index]
 
 
 def _edge_width(image: Image) -> float:

@@ -92,7 +92,20 @@ class Plane:
             If the plane lies outside the volume.
         """
         self.check(volume)
-        return np.asarray(np.moveaxis(volume.spatial(self.time), self.axis, 0)[self.index])
+        return np.asarray(self.of(volume.array))
+
+    def of(self, array: Array) -> Array:
+        """Return the plane's part (rows, columns) of an array in display order: a view.
+
+        Parameters
+        ----------
+        array : array
+            (rows, columns), which is a single slice, (slices, rows, columns), or these at each
+            time point. It is taken for granted that the plane lies on it: see `check`.
+        """
+        block = array[self.time] if array.ndim == 4 else array
+        block = block[None] if block.ndim == 2 else block
+        return np.moveaxis(block, self.axis, 0)[self.index]
 
     def pixels_to_voxels(self, points_rc: FloatArray) -> FloatArray:
         """Turn (row, column) points (N, 2) into display voxel indices (N, 3)."""

@@ -1,6 +1,6 @@
 from .dicom_scan import is_dicom_file
 from .label_rule import could_be_labels, holds_labels, label_volume, load_labels, marked_labels
-from .registry import VolumeReader, can_read, load_volume, register_reader
+from .registry import VolumeReader, can_read, load_volume, register_reader, unregister_reader
 from .samples import make_phantom, template_file
 from .sidecar import MARKS, read_sidecar, sidecar_path, writing_sidecar
 from .writing import in_radiological_order, save_image, save_labels
@@ -24,5 +24,6 @@ __all__ = [
     "save_labels",
     "sidecar_path",
     "template_file",
+    "unregister_reader",
     "writing_sidecar",
 ]

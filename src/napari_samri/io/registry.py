@@ -1,6 +1,7 @@
 """Readers of volumes, found by a file's first bytes and its name.
 
-To add a format, write a `VolumeReader` and pass it to `register_reader`.
+To add a format, write a `VolumeReader`, and register it or name it by an entry point of the group
+``napari_samri.readers``.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ import gzip
 import stat
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from napari_samri.errors import InputError
 from napari_samri.filenames import expand_user
 from napari_samri.io.dicom import DicomReader
 from napari_samri.io.nifti import NiftiReader
 from napari_samri.io.nifti_header import HEAD_BYTES, looks_like
+from napari_samri.plugins import Registry
 
 if TYPE_CHECKING:
     from napari_samri.geometry import Volume
 
 
+@runtime_checkable
 class VolumeReader(Protocol):
     """Reads one format."""
 
@@ -45,12 +48,19 @@ class VolumeReader(Protocol):
         """
 
 
-_readers: list[VolumeReader] = [NiftiReader(), DicomReader()]
+_readers: Registry[VolumeReader] = Registry(
+    "napari_samri.readers", VolumeReader, lambda: (NiftiReader(), DicomReader())
+)
 
 
 def register_reader(reader: VolumeReader) -> None:
     """Add a reader; it is asked before those that were there."""
-    _readers.insert(0, reader)
+    _readers.register(reader)
+
+
+def unregister_reader(reader: VolumeReader) -> None:
+    """Remove a registered reader."""
+    _readers.unregister(reader)
 
 
 def load_volume(path: Path | str, *, max_voxels: int | None = None) -> Volume:

@@ -72,11 +72,8 @@ def segment_slices(
 def paint_labels(volume: Volume, masks: Sequence[SliceMask]) -> NDArray[np.uint16]:
     """Return labels of the volume's shape, in display order; later masks lie over earlier ones."""
     labels = np.zeros(volume.array.shape, np.uint16)
-    spatial = volume.spatial_shape
     for answer in masks:
-        block = labels[answer.plane.time] if labels.ndim == 4 else labels.reshape(spatial)
-        target = np.moveaxis(block, answer.plane.axis, 0)[answer.plane.index]
-        target[answer.mask] = answer.request.label
+        answer.plane.of(labels)[answer.mask] = answer.request.label
     return labels
 
 

@@ -124,8 +124,8 @@ class RowReader:
 
     def _ready(self, row: int, entry: SliceEntry, opened: _OpenStudy, *, encode: bool) -> ReadyRow:
         study, _ = self._plan.slice_of(row)
-        pixels = Plane(study.axis, entry.index).extract(opened.image)
-        labels = np.moveaxis(opened.labels, study.axis, 0)[entry.index]
+        plane = Plane(study.axis, entry.index)
+        pixels, labels = plane.extract(opened.image), plane.of(opened.labels)
         if (image_hash(pixels), labels_hash(labels)) != (entry.image_hash, entry.labels_hash):
             message = (
                 f"the slice {entry.index} or its labels are not those that were prepared; "
