@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from napari_samri.errors import GeometryError
-from napari_samri.geometry import Grid, Volume, display_orientation
-from napari_samri.geometry.grid import DISPLAY_CODES, guess_plane_axis
+from napari_samri.geometry import Grid, Volume
+from napari_samri.geometry.grid import DISPLAY_CODES, display_orientation, guess_plane_axis
 
 
 def random_affine(seed: int, *, oblique: bool = True) -> np.ndarray:

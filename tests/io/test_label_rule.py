@@ -12,7 +12,6 @@ from napari_samri import load_volume, save_labels
 from napari_samri.errors import InputError, InputWarning
 from napari_samri.io import (
     could_be_labels,
-    holds_labels,
     label_volume,
     load_labels,
     marked_labels,
@@ -46,7 +45,7 @@ def write(path, array, slope=None, inter=0.0, intent=None):
 def test_whole_numbers_are_labels_whatever_their_type(tmp_path, dtype):
     array = made_up(dtype)
     volume = load_volume(write(tmp_path / "a_seg.nii", array))
-    assert holds_labels(volume)
+    assert marked_labels(volume) is not None
     labels = label_volume(volume)
     assert labels.array.dtype.kind in "iu"
     assert np.array_equal(labels.to_stored(labels.array), array)
@@ -77,7 +76,8 @@ def test_other_scalings_are_applied(tmp_path, stored, slope, inter, expected):
     if expected is None:
         with pytest.raises(InputError, match=r"a_mask\.nii: the labels hold .* at slice"):
             load_labels(path)
-        assert not holds_labels(load_volume(path))
+        with pytest.warns(InputWarning, match=r"a_mask\.nii: called labels"):
+            assert marked_labels(load_volume(path)) is None
     else:
         labels = load_labels(path)
         wanted = np.select([array == value for value in stored], expected)
@@ -122,12 +122,12 @@ def test_any_shape_does(shape):
     assert np.array_equal(as_labels(np.ones(shape)), np.ones(shape, int))
 
 
-def test_only_files_that_say_so_are_labels_unless_somebody_chose_them(tmp_path):
+def test_only_files_that_say_so_are_labels_unless_they_are_chosen(tmp_path):
     path = write(tmp_path / "a.nii", made_up())
-    assert not holds_labels(load_volume(path))
     assert marked_labels(load_volume(path)) is None
     assert np.array_equal(load_labels(path).array, load_volume(path).array)
-    assert holds_labels(load_volume(write(tmp_path / "b.nii", made_up("f8"), intent="label")))
+    named = load_volume(write(tmp_path / "b.nii", made_up("f8"), intent="label"))
+    assert marked_labels(named) is not None
 
 
 def test_labels_of_floats_are_saved_as_integers(tmp_path):

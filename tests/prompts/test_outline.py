@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_samri.errors import InputError
-from napari_samri.prompts import (
-    Box,
-    ellipse_outline,
-    line_to_box,
-    mask_to_box,
-    polygon_to_mask,
-    rectangle_to_box,
-)
+from napari_samri.prompts import Box, ellipse_outline, mask_to_box, rectangle_to_box
+from napari_samri.prompts.outline import line_to_box, polygon_to_mask
 
 SLICE = (20, 30)  # rows, columns
 WIDE = (1000, 1000)

@@ -17,10 +17,9 @@ from napari_samri.prompts import (
     Prompt,
     PromptSet,
     Stroke,
-    line_to_box,
     mask_to_box,
-    polygon_to_mask,
 )
+from napari_samri.prompts.outline import line_to_box, polygon_to_mask
 
 SLICE = (64, 128)  # rows, columns; 8 pixels of the frame are one of the slice
 BOX = Box(2, 3, 20, 30)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_samri.errors import InputError
-from napari_samri.prompts import Point, Prompt, scribbles_to_points
+from napari_samri.prompts import Point, Prompt
+from napari_samri.prompts.scribble import scribbles_to_points
 
 FRAME = (1024, 1024)  # no scaling: lengths below are those of the frame
 UNHURRIED = settings(deadline=None)  # the first scribble loads scikit-image

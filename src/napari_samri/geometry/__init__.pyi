@@ -1,5 +1,5 @@
 from .frames import Frame, LongestSideFrame, StretchedFrame
-from .grid import Grid, Orientation, check_affine, display_orientation, guess_plane_axis
+from .grid import Grid, Orientation, check_affine, guess_plane_axis
 from .intensity import Window, finite, minmax_uint8, percentile_window, windowed_uint8
 from .low_res import REDUCTIONS, Reduction, image_to_low_res, labels_to_low_res
 from .numbers import MAX_LABEL, flag, number, row, table, whole
@@ -23,7 +23,6 @@ __all__ = [
     "Volume",
     "Window",
     "check_affine",
-    "display_orientation",
     "finite",
     "flag",
     "guess_plane_axis",

@@ -1,5 +1,5 @@
 from .dicom_scan import is_dicom_file
-from .label_rule import could_be_labels, holds_labels, label_volume, load_labels, marked_labels
+from .label_rule import could_be_labels, label_volume, load_labels, marked_labels
 from .registry import VolumeReader, can_read, load_volume, register_reader, unregister_reader
 from .samples import make_phantom, template_file
 from .sidecar import MARKS, read_sidecar, sidecar_path, writing_sidecar
@@ -10,7 +10,6 @@ __all__ = [
     "VolumeReader",
     "can_read",
     "could_be_labels",
-    "holds_labels",
     "in_radiological_order",
     "is_dicom_file",
     "label_volume",

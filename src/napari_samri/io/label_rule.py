@@ -120,17 +120,6 @@ def is_marked_as_labels(grid: Grid) -> bool:
     return grid.path is not None and _LABEL_NAME.search(grid.path.name) is not None
 
 
-def holds_labels(volume: Volume) -> bool:
-    """Tell whether a volume is one of labels: marked as such, and of whole numbers 0 to 65535."""
-    if not is_marked_as_labels(volume.grid):
-        return False
-    try:
-        label_volume(volume)
-    except InputError:
-        return False
-    return True
-
-
 def marked_labels(volume: Volume) -> Volume | None:
     """Return a volume that is marked as labels as such; None, for an image, if it is not.
 

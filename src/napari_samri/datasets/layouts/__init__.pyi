@@ -1,4 +1,4 @@
-from .base import Case, Findings, Layout
+from .base import Case, Findings
 from .pairs import find_in_two_folders
 from .registry import LAYOUTS, detect_layout, layout_by_id
 
@@ -6,7 +6,6 @@ __all__ = [
     "LAYOUTS",
     "Case",
     "Findings",
-    "Layout",
     "detect_layout",
     "find_in_two_folders",
     "layout_by_id",
