@@ -60,7 +60,7 @@ def home_folder() -> Path:
     """Return the user's home, or where there is none, the current folder."""
     try:
         return Path.home()
-    except (RuntimeError, KeyError):  # no HOME, and nobody of this number in the list of users
+    except (RuntimeError, KeyError):  # no HOME, and no such user id in the user database
         return Path.cwd()
 
 
@@ -87,7 +87,7 @@ def _may_be_used(folder: Path) -> bool:
 
 
 def _private_folder() -> Path:
-    """Return a folder among the temporary files that nobody else can read or has made."""
+    """Return a folder among the temporary files that no other user can read or has made."""
     try:
         root = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
@@ -107,8 +107,8 @@ def _private_folder() -> Path:
     is_ours = not hasattr(os, "getuid") or (found.st_uid == user and not found.st_mode & 0o077)
     if not stat.S_ISDIR(found.st_mode) or not is_ours:
         message = (
-            f"{folder}: is not a folder of yours that nobody else can read; what is kept there "
-            "could be another one's. Remove it, or set HOME or TMPDIR."
+            f"{folder}: is not a folder of yours that no other user can read; what is kept there "
+            "could be another user's. Remove it, or set HOME or TMPDIR."
         )
         raise StoreError(message)
     return folder
@@ -122,7 +122,7 @@ def _tell(kind: Kind, folder_of_user: Path | None, fallback: Path, variable: str
         else "there is no home folder"
     )
     message = (
-        f"{why}, so what belongs into the folder of {kind} is kept in {fallback}, which may be "
+        f"{why}, so the {kind} folder is {fallback}, which may be "
         f"emptied at any time. Set {variable} to a folder that stays."
     )
     warnings.warn(message, InputWarning, stacklevel=4)

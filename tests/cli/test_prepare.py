@@ -47,7 +47,7 @@ def test_a_clean_folder(folder, out, capsys):
     counts = [list(map(int, row.split()[2:])) for row in splits]
     assert [sum(column) for column in zip(*counts, strict=True)] == [30, 30, 90, 90]
     assert left_out == "left out: 30 slices without labels"
-    assert title == "how patients were told from names:"
+    assert title == "how patients were read from names:"
     assert columns.split("  ")[0] == "data set"
     assert reading.split() == ["set", "name", "-", "30", "30", "p0"]
     assert said.err == f"napari-samri: wrote {out}: 90 slices of 30 studies\n"
@@ -69,7 +69,7 @@ def test_the_table_of_names(tmp_path, out, capsys):
         assert run(tmp_path / "set", "--out", out, "--force", option, "^patient00([01])_") == 3
         said = capsys.readouterr()
         assert "set pattern - 4 2 patient000_frame01 -> 0" in " ".join(said.out.split())
-        assert said.err.count("the patient cannot be told") == 4
+        assert said.err.count("no pattern for patients matches") == 4
 
 
 def test_a_channel(tmp_path, out, capsys):
@@ -192,7 +192,7 @@ def test_empty_splits_are_told(tmp_path, out, capsys):
         (("SET", "--split", "80:20"), "expected three numbers, as in 80:10:10"),
         (("SET", "--split", "0:0:0"), "expected three shares"),
         (("SET", "--min-pixels", "0"), "the smallest area is 0 pixels"),
-        (("SET", "--zero-shot", "x"), "no data set is called so"),
+        (("SET", "--zero-shot", "x"), "there is no such data set"),
         (("SET", "--patient", "("), "no regular expression"),
         (("SET", "--layout", "nnunet"), "imagesTr: cannot be listed"),
         (("EMPTY",), "no layout of a data set is recognised"),

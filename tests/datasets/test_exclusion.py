@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from napari_samri.datasets import Region, SliceEntry, Study
-from napari_samri.datasets.exclusion import REPEATED, Duplicates, in_two_worlds
+from napari_samri.datasets.exclusion import REPEATED, Duplicates, shared_with_zero_shot
 from napari_samri.datasets.sources import Entry
 
 REGION = Region(1, 30, (0, 0, 5, 5), 1)
@@ -67,7 +67,7 @@ def test_one_picture_of_two_people(labels):
     )
     assert found[1] is None
     (problem,) = duplicates.problems
-    assert "set: b: 1 of its 2 slices show the same picture as set: a" in problem
+    assert "set: b: 1 of its 2 slices show the same image as set: a" in problem
     assert "called q and p" in problem
     assert "by a pattern or in a CSV" in problem
 
@@ -100,11 +100,11 @@ def entry(dataset, patient):
     return Entry(dataset, patient, "i", "l", None)
 
 
-def test_patients_in_two_worlds():
+def test_patients_shared_with_zero_shot():
     entries = [entry("new", "p"), entry("old", "p"), entry("old", "p"), entry("old", "q")]
-    excluded, problems = in_two_worlds(entries, {"new"})
+    excluded, problems = shared_with_zero_shot(entries, {"new"})
     assert excluded == {("old", "p")}
     (problem,) = problems
     assert problem.startswith("old: the patient p is in the zero-shot data set new too, so 2 of")
-    assert in_two_worlds(entries, set()) == (set(), [])
-    assert in_two_worlds(entries, {"new", "old"}) == (set(), [])
+    assert shared_with_zero_shot(entries, set()) == (set(), [])
+    assert shared_with_zero_shot(entries, {"new", "old"}) == (set(), [])

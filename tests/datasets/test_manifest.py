@@ -161,7 +161,7 @@ def changed(path, value):
     ],
 )
 def test_damaged(path, value):
-    with pytest.raises(InputError, match=r"m\.json: .*prepare") as raised:
+    with pytest.raises(InputError, match=r"m\.json: .*Prepare") as raised:
         manifest_from_json(changed(path, value), "m.json")
     assert len(str(raised.value)) < 600
 

@@ -1,4 +1,4 @@
-"""Nobody on two sides of the split, whatever their pictures are called."""
+"""No person on two sides of the split, whatever the names of their images."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections import defaultdict
 import pytest
 
 from napari_samri.datasets import Rules, prepare
-from napari_samri.datasets.patients import one_spelling, people_of, torn_people
+from napari_samri.datasets.patients import one_spelling, people_in_two_splits, people_of
 from napari_samri.datasets.rules import split_of
 from napari_samri.errors import InputError, InputWarning
 from tests.datasets.making import boxes, noise, touch, write
 
-# Two picture names for each person, by layout; {n} is the person's number.
+# Names of two images for each person, by layout; {n} is the person's number.
 NAMES = {
     "acdc": ("nnunet", "patient{n:03}_frame01", "patient{n:03}_frame12"),
     "brats": ("nnunet", "BraTS-GLI-{n:05}-000", "BraTS-GLI-{n:05}-001"),
@@ -59,7 +59,7 @@ def test_a_person_is_on_one_side(tmp_path, kind):
     assert read == {study.image: study.patient for study in manifest.studies}
 
 
-def test_who_may_be_torn_is_told(tmp_path):
+def test_people_who_may_be_in_two_splits_are_named(tmp_path):
     names = [f"p{n}_{part}" for n in range(4) for part in ("aa", "bb")]
     make(tmp_path, "pairs", names)
     rules = Rules(train=1, validation=0, test=1)
@@ -92,7 +92,10 @@ def test_what_comes_first(tmp_path):
     write(anatomy / "sub-9_T1w.nii", noise(77))
     write(anatomy / "sub-9_dseg.nii", boxes())
     found = [
-        {each.patient: each.told for each in prepare(source, patient_pattern=pattern).names_read}
+        {
+            each.patient: each.known_by
+            for each in prepare(source, patient_pattern=pattern).names_read
+        }
         for source in (tmp_path / "list.csv", tmp_path)
         for pattern in ((), r"(\d)")
     ]
@@ -102,7 +105,7 @@ def test_what_comes_first(tmp_path):
     assert found[3] == {"1": "pattern", "7": "pattern"}
     with pytest.warns(InputWarning, match="the pattern is not used for them"):
         (read,) = prepare(tmp_path / "bids", patient_pattern=r"(\d)").names_read
-    assert (read.patient, read.told) == ("sub-9", "subject's folder")
+    assert (read.patient, read.known_by) == ("sub-9", "subject's folder")
 
 
 @pytest.mark.parametrize("pattern", ["(", "(a|aa)+$"])
@@ -169,10 +172,10 @@ def test_one_spelling():
 
 def test_people_who_may_be_torn():
     sides = {"p1_a": "train", "p1_b": "test", "p2_a": "train", "p2_b": "train", "q": "test"}
-    assert torn_people(sides) == [("p1_a", "p1_b")]
-    assert torn_people({"p1a": "train", "p1b": "test", "q": "test"}) == [("p1a", "p1b")]
+    assert people_in_two_splits(sides) == [("p1_a", "p1_b")]
+    assert people_in_two_splits({"p1a": "train", "p1b": "test", "q": "test"}) == [("p1a", "p1b")]
 
 
 @pytest.mark.parametrize("stem", ["case_", "Dataset27_", "BraTS20_Training_"])
 def test_numbered_people_are_not_suspected(stem):
-    assert not torn_people({f"{stem}{n}": ("train", "test")[n % 2] for n in range(5)})
+    assert not people_in_two_splits({f"{stem}{n}": ("train", "test")[n % 2] for n in range(5)})

@@ -27,7 +27,7 @@ def test_groups(pattern, patient):
 @pytest.mark.parametrize("pattern", ["q", "x*", "(?P<patient>q)?p1", r"( )?\Z"])
 def test_what_says_nothing_is_no_match(pattern):
     """An empty name would make one patient of all."""
-    with pytest.raises(InputError, match="the patient cannot be told"):
+    with pytest.raises(InputError, match="no pattern for patients matches"):
         PatientPatterns.of(pattern).patient("set/p1_2.nii")
 
 

@@ -377,8 +377,8 @@ def test_real_images(shared_data):
     assert studies["medpy_flair2d"].shape == (1, 217, 181)
     one_hot, tissue, levels = manifest.problems
     assert "deepreg_prostate00_seg.nii.gz: the labels are 4D, with 3 channels" in one_hot
-    assert "show the same picture as images_labelled: ptbp_t1_aal_img" in tissue
-    assert "show the same picture as images_labelled: sct_t2_cord_img" in levels
+    assert "show the same image as images_labelled: ptbp_t1_aal_img" in tissue
+    assert "show the same image as images_labelled: sct_t2_cord_img" in levels
 
 
 def test_real_label_sets_of_one_image(shared_data):

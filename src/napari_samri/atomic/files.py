@@ -1,4 +1,4 @@
-"""A file is written beside the one that it replaces, and takes its place when it is whole."""
+"""Files that are written beside the one that they replace, and take its place when complete."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# For a new file the umask takes bits away; what replaces another file is nobody else's to read
-# until it has that file's permissions.
+# For a new file the umask takes bits away; what replaces another file can be read by its
+# owner alone until it has that file's permissions.
 _NEW, _REPLACING = 0o666, 0o600
 
 
@@ -24,8 +24,8 @@ _NEW, _REPLACING = 0o666, 0o600
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Give the path of an empty temporary file beside `path`, which replaces it at the end.
 
-    If anything fails on the way, the temporary file goes and `path` stays as it was. What a save
-    of the same file left behind when it was killed is removed first.
+    If anything fails, the temporary file is deleted and `path` stays as it was. Leftovers of
+    earlier writers of the same file that were killed are removed first.
 
     A symbolic link stays, and what it leads to is replaced (or made, if it leads nowhere).
     Permissions, extended attributes and, where the system lets us, owner and group stay those of
@@ -150,7 +150,7 @@ def check_target(target: Path) -> os.stat_result | None:
     ------
     StoreError
         If it is a folder, a device or the like, or read-only: replacing needs only a folder that
-        is writable, but whoever made a file read-only meant it to stay.
+        is writable, but a read-only file is meant to stay.
     """
     try:
         state = target.stat()

@@ -1,10 +1,10 @@
-"""Temporary files beside a target: whose they are, whether somebody writes them, and what is left.
+"""Temporary files beside a target: to which target they belong, and which of them are left over.
 
-A temporary file's (or folder's) name tells its target, and whoever fills it holds a lock on it.
-The system lets go of the lock when the process ends, however it ends. So what can be locked is left
-over, if it was made on this machine: many network folders keep each machine's locks to itself. A
-file of another machine's, or where there are no such locks (Windows), is left over when it has not
-changed for a day.
+The name of a temporary file (or folder) says its target, and the process that writes it holds a
+lock on it. The system releases the lock when the process ends, in any way. So what can be locked
+is left over, if it was made on this machine: many network folders do not share locks between
+machines. A file of another machine, or where there are no such locks (Windows), is left over when
+it has not changed for a day.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def own_file(target: Path, mode: int) -> Iterator[Path]:
 def own_folder(target: Path) -> Iterator[Path]:
     """Give a new, empty folder beside a target, for what becomes the target when it is whole.
 
-    It is deleted at the end, and those that killed processes left are at the beginning. It has to
-    stay where it is: make the target inside of it, and rename that.
+    It is deleted at the end; folders that killed processes left are deleted at the beginning. It
+    must not be moved: make the target inside it, and rename that.
 
     Raises
     ------
@@ -91,12 +91,12 @@ def own_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Delete the temporary files of a target that nobody writes any more."""
+    """Delete the temporary files of a target that no process writes any more."""
     _remove(target.parent, _prefix(target))
 
 
 def remove_all_leftovers(folder: Path) -> None:
-    """Delete the temporary files of any target in a folder that nobody writes any more."""
+    """Delete the temporary files of any target in a folder that no process writes any more."""
     _remove(folder, ".")
 
 

@@ -144,9 +144,9 @@ def names_table(manifest: Manifest) -> Iterator[str]:
     """Say how the names of images were read: a row for each way, with an example."""
     ways: dict[tuple[str, str, str], list[NameReading]] = {}
     for each in manifest.names_read:
-        way = (each.dataset, str(each.told), ", ".join(each.parts) or "-")
+        way = (each.dataset, str(each.known_by), ", ".join(each.parts) or "-")
         ways.setdefault(way, []).append(each)
-    rows = [("data set", "told by", "known parts", "images", "patients", "such as")]
+    rows = [("data set", "known by", "known parts", "images", "patients", "such as")]
     for way, found in ways.items():
         first = found[0]
         same = first.name == first.patient
@@ -154,7 +154,7 @@ def names_table(manifest: Manifest) -> Iterator[str]:
         people = len({each.patient for each in found})
         rows.append((*way, f"{len(found):,}", f"{people:,}", example))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    yield "how patients were told from names:"
+    yield "how patients were read from names:"
     for row in rows:
         yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from napari_samri.datasets.manifest import DataSet, Told
+    from napari_samri.datasets.manifest import DataSet, KnownBy
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Entry:
     root : path
     name : str
         What the layout takes for the name of the case.
-    told : str
-        What tells the patient.
+    known_by : str
+        What names the patient.
     parts : tuple of str
-        Kinds of the parts of the name that say which picture of the patient it is.
+        Kinds of the parts of the name that say which image of the patient it is.
     structure, rater, where : str
         As a layout's `Case` has them.
     channel : int or None
@@ -43,7 +43,7 @@ class Entry:
     labels: str
     root: Path
     name: str = ""
-    told: Told = "name"
+    known_by: KnownBy = "name"
     parts: tuple[str, ...] = ()
     structure: str = ""
     rater: str = ""
@@ -55,10 +55,10 @@ class Entry:
 def with_classes(
     entries: Sequence[Entry], datasets: Sequence[DataSet]
 ) -> tuple[list[Entry], tuple[DataSet, ...], list[str]]:
-    """Make one case of an image's files of one structure each, in all data sets.
+    """Make one case of the files of one structure each that an image has, in all data sets.
 
-    A structure has one label in a data set: that by which it is known already, or else the next
-    free one, by alphabet. A data set with a single structure needs none of this.
+    A structure has one label in a data set: the one that it is known by, or else the next free
+    one, by alphabet. Data sets with a single structure stay as they are.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def _labels(structures: Iterable[str], known: Mapping[int, str]) -> dict[str, in
 
 
 def _merged(entries: Iterable[Entry], labels: Mapping[str, int]) -> list[Entry]:
-    """Merge entries of one image; a structure that it has twice begins another case."""
+    """Merge entries of one image; a structure that occurs twice begins another case."""
     result: list[Entry] = []
     places: dict[tuple[str, str], list[int]] = defaultdict(list)
     for entry in entries:

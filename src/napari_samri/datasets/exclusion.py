@@ -1,4 +1,4 @@
-"""Studies that would let a model see in training what it is tested on."""
+"""Studies that would leak between splits: shared patients and repeated slices."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from napari_samri.datasets.manifest import SliceEntry, Study
 
 REPEATED = "slices that repeat others, image and labels"
-_Picture = tuple[str, tuple[int, int]]
+_Content = tuple[str, tuple[int, int]]
 
 
-def in_two_worlds(
+def shared_with_zero_shot(
     entries: Iterable[Entry], zero_shot: Collection[str]
 ) -> tuple[set[tuple[str, str]], list[str]]:
     """Find patients of zero-shot data sets that are in other data sets too.
@@ -45,7 +45,7 @@ def in_two_worlds(
 
 @dataclass
 class _Seen:
-    """Where a picture was seen first, and with which labels."""
+    """The study in which a slice was seen first, and the labels it had."""
 
     study: Study
     labels: set[str] = field(default_factory=set)
@@ -55,19 +55,19 @@ class _Seen:
 class Duplicates:
     """Compares the slices of studies with those of all studies before, by content.
 
-    - The same picture under another patient: the later study is left out whole, for the two
+    - The same image under another patient: the later study is left out whole, for the two
       could end in different splits.
-    - The same picture with the same labels: the slice is left out of the later study.
-    - The same picture of the same patient with other labels: kept, as a second set of labels.
+    - The same image with the same labels: the slice is left out of the later study.
+    - The same image of the same patient with other labels: kept, as a second set of labels.
     """
 
     left_out: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
-    _seen: dict[_Picture, _Seen] = field(default_factory=dict)
+    _seen: dict[_Content, _Seen] = field(default_factory=dict)
 
     def admit(self, study: Study) -> Study | None:
-        """Return what is new in a study, or None if there is nothing or it must not be used."""
-        known = [(entry, self._seen.get(_picture(study, entry))) for entry in study.slices]
+        """Return the new slices of a study; None if there are none, or it must not be used."""
+        known = [(entry, self._seen.get(_content(study, entry))) for entry in study.slices]
         others = [seen.study for _, seen in known if seen and seen.study.patient != study.patient]
         if others:
             self._refuse(study, others)
@@ -80,8 +80,8 @@ class Duplicates:
         return replace(study, slices=fresh) if fresh else None
 
     def _register(self, study: Study, entry: SliceEntry) -> bool:
-        """Remember a slice; tell whether its picture had these labels never before."""
-        seen = self._seen.setdefault(_picture(study, entry), _Seen(study))
+        """Remember a slice; tell whether its image has these labels for the first time."""
+        seen = self._seen.setdefault(_content(study, entry), _Seen(study))
         is_new = entry.labels_hash not in seen.labels
         seen.labels.add(entry.labels_hash)
         return is_new
@@ -90,9 +90,9 @@ class Duplicates:
         first = others[0]
         self.problems.append(
             f"{_name(study)}: {len(others)} of its {len(study.slices)} slices show the same "
-            f"picture as {_name(first)}, but their patients are called {study.patient} and "
+            f"image as {_name(first)}, but their patients are called {study.patient} and "
             f"{first.patient}; the study is left out. Give both one patient, by a pattern or in a "
-            "CSV, or take one of them away."
+            "CSV, or remove one of them."
         )
 
     def _report(self, study: Study, repeats: list[Study]) -> None:
@@ -100,7 +100,7 @@ class Duplicates:
         what = "the study is" if len(repeats) == len(study.slices) else "these slices are"
         self.problems.append(
             f"{_name(study)}: {len(repeats)} of its {len(study.slices)} slices are, image and "
-            f"labels, those of {_name(first)}; {what} left out. Take one of the two away."
+            f"labels, those of {_name(first)}; {what} left out. Remove one of the two."
         )
 
 
@@ -108,5 +108,5 @@ def _name(study: Study) -> str:
     return f"{study.dataset}: {study.image}"
 
 
-def _picture(study: Study, entry: SliceEntry) -> _Picture:
+def _content(study: Study, entry: SliceEntry) -> _Content:
     return entry.image_hash, study.slice_shape

@@ -1,4 +1,4 @@
-"""What is on a slice, as a short text: equal pictures have equal hashes, whatever their files."""
+"""Hashes of slices by their content: equal slices have equal hashes in files of any kind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def image_hash(pixels: NDArray[Any]) -> str:
     """Return the hash of a slice's grey values.
 
     The first 16 hexadecimal digits of the SHA-256 over the shape as ``ROWSxCOLUMNS``, a zero
-    byte, and the values in C order as little-endian float64: one picture has one hash,
+    byte, and the values in C order as little-endian float64: a slice has one hash,
     whether its file stores it as int16 or as float32.
 
     Parameters

@@ -51,7 +51,7 @@ def load_study(
 
     Files are found under any form of Unicode that their disk has. Of a 4D image, the channel is
     taken; files of one structure each become one label map, in which the smaller structure has
-    the voxels that two share: so nothing within another is lost.
+    the voxels that two share: so that nothing inside another is lost.
 
     Parameters
     ----------
@@ -153,8 +153,8 @@ def _structure(image: Volume, path: str, labels: Volume) -> NDArray[np.bool_]:
 def aligned_labels(image: Volume, labels: Volume) -> LabelArray:
     """Return labels in the display order of their image.
 
-    The two files may store their axes in another order or direction: what counts is where
-    the voxels lie.
+    The two files may store their axes in another order or direction: only where
+    the voxels lie counts.
 
     Parameters
     ----------
@@ -231,7 +231,7 @@ def _check_corners(image: Volume, affine: FloatArray) -> None:
     if not found.is_on(place):
         message = (
             f"the labels' grid lies up to {place.apart(found):.3g} mm off the image's; expected at "
-            f"most {place.tolerance:.3g} mm. Resample the labels to the image, or mend the header "
-            "that is wrong."
+            f"most {place.tolerance:.3g} mm. Resample the labels to the image, or repair the "
+            "header that is wrong."
         )
         raise GeometryError(message)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_samri.datasets.rules import Split
 
-Told = Literal["table", "subject's folder", "pattern", "name"]
+KnownBy = Literal["table", "subject's folder", "pattern", "name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Study:
     dataset : str
         Name of its data set.
     patient : str
-        Whoever is in the picture: all studies of a patient are in one split.
+        The person imaged: all studies of a patient are in one split.
     split : str
         One of `napari_samri.datasets.rules.SPLITS`.
     image, labels : str
@@ -145,7 +145,7 @@ class DataSet:
 
 @dataclass(frozen=True)
 class NameReading:
-    """How the name of a picture was read.
+    """How the name of an image was read.
 
     Parameters
     ----------
@@ -154,17 +154,18 @@ class NameReading:
     name : str
         What the layout takes for the name of a case: of a file, or of a folder.
     patient : str
-    told : str
-        By what: ``table`` (a column), ``subject's folder`` (of BIDS), ``pattern`` or ``name``.
+    known_by : str
+        What named the patient: ``table`` (a column), ``subject's folder`` (of BIDS),
+        ``pattern`` or ``name``.
     parts : tuple of str
-        Kinds of the parts of the name that say which picture of the patient it is.
+        Kinds of the parts of the name that say which image of the patient it is.
     """
 
     dataset: str
     image: str
     name: str
     patient: str
-    told: Told = "name"
+    known_by: KnownBy = "name"
     parts: tuple[str, ...] = ()
 
 
@@ -181,7 +182,7 @@ class Manifest:
     rules : Rules
         By which slices were chosen and patients split.
     left_out : mapping of str to int
-        How many of what were left out, by reason.
+        How much was left out, by reason.
     problems : tuple of str
         What was wrong with studies that are not among `studies`.
     names_read : tuple of NameReading

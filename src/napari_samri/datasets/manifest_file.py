@@ -43,7 +43,7 @@ FORMAT = "napari-samri-manifest"
 VERSION = 1
 # Some 100 bytes a slice: room for millions.
 _LIMIT_BYTES = 1 << 30
-_HINT = "Make it anew with 'napari-samri prepare'."
+_HINT = "Prepare the data sets again."
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

@@ -114,7 +114,7 @@ def _nothing(labelled: bool, left_out: Counter[str]) -> str:
     if not labelled:
         return "the labels are empty: all voxels are 0; expected at least one labelled slice."
     reasons = "; ".join(f"{count} {reason}" for reason, count in sorted(left_out.items()))
-    return f"no slice is kept ({reasons}). Lower the thresholds, or leave the study away."
+    return f"no slice is kept ({reasons}). Lower the thresholds, or remove the study."
 
 
 EMPTY = "slices without labels"
@@ -152,19 +152,19 @@ def choose_slices(image: NDArray[Any], labels: LabelArray, axis: int, rules: Rul
         0, 1 or 2.
     rules : Rules
     """
-    pictures, masks = np.moveaxis(image, axis, 0), np.moveaxis(labels, axis, 0)
+    images, masks = np.moveaxis(image, axis, 0), np.moveaxis(labels, axis, 0)
     areas = [_areas(mask) for mask in masks]
     largest = _largest(areas)
     left_out: Counter[str] = Counter()
     slices = []
-    for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
+    for index, (pixels, mask) in enumerate(zip(images, masks, strict=True)):
         if not areas[index]:
             left_out[EMPTY] += 1
-        elif picture.min() == picture.max():
+        elif pixels.min() == pixels.max():
             left_out[CONSTANT] += 1
         elif kept := _kept(areas[index], largest, rules, left_out):
             regions = _regions(mask, kept)
-            slices.append(SliceEntry(index, image_hash(picture), labels_hash(mask), regions))
+            slices.append(SliceEntry(index, image_hash(pixels), labels_hash(mask), regions))
     return Chosen(tuple(slices), left_out)
 
 

@@ -1,7 +1,7 @@
-"""What the parts of a name say: who is in the picture, and which of their pictures it is.
+"""What the parts of a name say: which patient was imaged, and which image of theirs it is.
 
-Data sets are named by people who had their own in mind. What is known here was collected from
-those that are public; what is not known stays part of the patient's name.
+The parts known here were collected from public data sets; a part that is not known stays in the
+patient's name.
 
 References
 ----------
@@ -21,7 +21,7 @@ from napari_samri.datasets.spelling import composed
 SEPARATOR = r"[_\-. ]+"
 SUBJECT = "subject"
 
-# Names of people by themselves, wherever they stand in a name.
+# Patterns that identify a person wherever they stand in a name.
 _PEOPLE = (
     (SUBJECT, r"(?<![^\W_])sub-[^_./]+?(?=-(?:ses|run|acq|echo|space|task|dir|rec)-|[_./]|$)"),
     ("ADNI's number", r"(?<!\d)\d{3}_S_\d{4,5}(?!\d)"),
@@ -33,7 +33,7 @@ _PEOPLE = (
 _ENTITIES = (
     "ses|task|acq|ce|trc|stain|rec|dir|run|mod|echo|flip|inv|mt|part|hemi|space|res|den|desc|chunk"
 )
-# Words that leave no doubt, wherever they stand.
+# Words that are unmistakable, wherever they stand.
 _PLAIN = (
     ("BIDS entity", rf"(?:{_ENTITIES})-[^\W_]+"),
     ("frame", r"frame[-_ ]?\d+"),
@@ -55,7 +55,7 @@ _CONTRASTS = (
     "t1|t1w|t1c|t1ce|t1gd|t1n|t1post|t1map|t2|t2w|t2f|t2s|t2star|t2starw|flair|pd|pdw|adc|dwi|dti"
     "|swi|bold|mp2?rage|dixon|stir|tof|mra|mri|mr|ct|pet|inplanet[12]|uni(?:t1)?|dess|in|opp|water|fat"
 )
-# Short ones, which are believed at the end of a name that has a number in front of them.
+# Short ones, which count only at the end of a name that has a number in front of them.
 _SHORT = (
     ("contrast", _CONTRASTS),
     ("time point", r"(?<=\d{5}[-_])\d{3}"),
@@ -71,7 +71,7 @@ _SHORT = (
     ("view", r"sa|la|sax|lax|[234]ch|axial|ax|tra|sagittal|sag|coronal|cor"),
     ("time series", r"4d"),
 )
-# They may count people as well as pictures of one: `people` looks at all names to tell.
+# These may count people, or images of one person: all names of the data set decide (`patients`).
 _COUNTED = (
     ("scan", r"(?:scan|series|acq|vol|volume|image|img|study|exam|rep)[-_ ]?\d+"),
     ("follow-up", r"[dwy]\d{1,4}"),
@@ -115,12 +115,12 @@ class ReadName:
     person : str
         The name without its known parts; the whole name if nothing would be left.
     parts : tuple of str
-        Which kinds of parts were left out, or what the person is known by.
+        Which kinds of parts were left out, or the pattern that identified the person.
     short : str
-        The person if also short parts after a name without a number say which picture it is:
-        right only if all names of the data set together bear it out.
+        The person if short parts after a name without a number count too: right only if all
+        names of the data set together support it.
     bold : str
-        The person if counted scans do too.
+        The person if counted scans count too.
     """
 
     person: str
@@ -130,12 +130,12 @@ class ReadName:
 
     @property
     def is_subject(self) -> bool:
-        """Whether the name says by BIDS' ``sub-`` who it is."""
+        """Whether BIDS' ``sub-`` identifies the person."""
         return self.parts == (SUBJECT,)
 
 
 def read_name(name: str) -> ReadName:
-    """Tell the person from the name of a file or folder, without its suffix."""
+    """Derive the person from the name of a file or folder, without its suffix."""
     name = composed(name)
     for kind, pattern in _FOUND_PEOPLE:
         if found := pattern.search(name):
@@ -149,7 +149,7 @@ def read_name(name: str) -> ReadName:
 
 
 def says_no_person(name: str) -> bool:
-    """Tell whether a name is but a known part, such as ``ses-1``, ``T1`` or ``left``."""
+    """Tell whether a name is only a known part, such as ``ses-1``, ``T1`` or ``left``."""
     return any(pattern.match(composed(name)) for _, pattern in _WHOLE)
 
 

@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from napari_samri.datasets.manifest import Study
     from napari_samri.datasets.patterns import PatientPatterns
 
-# Where few people would be left of many names, the names count something else than pictures of
-# a person: a scanner, say, or the data set.
+# Where many names would leave few people, their common part is not a person but, say, a scanner
+# or the data set.
 FEW_PEOPLE = 2
 MANY_NAMES = 4
-# Whoever is told boldly has no more pictures than this on average.
+# People derived from counted scans have no more images than this on average.
 MOST_NAMES = 10
 
 
 def people_of(names: Iterable[str]) -> tuple[dict[str, tuple[str, tuple[str, ...]]], list[str]]:
-    """Tell who is who by the names of one data set.
+    """Derive the people from the names of one data set.
 
     Returns
     -------
     mapping of str to (str, tuple of str)
         By name: the person, and the kinds of parts that were left out.
     list of str
-        What could be told otherwise.
+        Names that could be read in another way.
     """
     read = {name: read_name(name) for name in names}
     sure = {name: found.person for name, found in read.items()}
@@ -60,8 +60,8 @@ def _doubt(people: Mapping[str, str]) -> str:
     merged = sorted({person for name, person in people.items() if person != name})
     return (
         f"without their known parts, {len(people)} names would be of {len(set(people.values()))} "
-        f"patients only, such as {merged[0]}: each whole name is taken for a patient's instead. If "
-        "they are several pictures of one patient, give a pattern."
+        f"patients only, such as {merged[0]}: each whole name is taken for a patient instead. If "
+        "they are several images of one patient, give a pattern."
     )
 
 
@@ -74,11 +74,11 @@ def one_spelling(names: Iterable[str]) -> dict[str, str]:
     return {name: first[folded(name)] for name in names}
 
 
-def torn_people(splits: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return pairs of patients of two splits whose names differ in nothing but their last part.
+def people_in_two_splits(splits: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return pairs of patients of two splits whose names differ only in their last part.
 
-    Only parts after a number count: ``case_1`` and ``case_2`` are two, but ``p1_a`` and ``p1_b``
-    may be one. What all names or very many of them begin with is a name of the data set.
+    Only parts after a number count: ``case_1`` and ``case_2`` are two people, but ``p1_a`` and
+    ``p1_b`` may be one. What (nearly) all names begin with is a name of the data set.
 
     Parameters
     ----------
@@ -104,13 +104,13 @@ def _merges(bold: Mapping[str, str], sure: Mapping[str, str]) -> bool:
 
 
 def _bears_out(people: Mapping[str, str]) -> bool:
-    """Tell whether there are many people, each of whom has a few names."""
+    """Tell whether there are many people with a few names each."""
     count = len(set(people.values()))
     return count > FEW_PEOPLE and len(people) <= MOST_NAMES * count
 
 
 def _is_plausible(people: Mapping[str, str]) -> bool:
-    """Tell whether names leave more than a few people, or few of whom each has a few names."""
+    """Tell whether names leave more than a few people, or few with a few names each."""
     left = set(people.values())
     if len(left) == len(people) or len(left) > FEW_PEOPLE:
         return True
@@ -118,7 +118,7 @@ def _is_plausible(people: Mapping[str, str]) -> bool:
 
 
 def _beginning(patient: str) -> str:
-    """Return what is before the last part of a name, if a number is in it; else nothing."""
+    """Return what stands before the last part of a name if it has a number; else nothing."""
     glued = re.match(r"^(.*\d)[a-z]$", patient, re.IGNORECASE)
     parts = re.split(f"({SEPARATOR})", patient)
     before = glued[1] if glued else "".join(parts[:-2])
@@ -133,28 +133,28 @@ def _pair(group: Sequence[str], splits: Mapping[str, str]) -> tuple[str, str] | 
 def with_patients(
     entries: Sequence[Entry], patterns: PatientPatterns
 ) -> tuple[list[Entry], list[str], list[str]]:
-    """Tell the patients of all cases of all data sets.
+    """Find the patients of all cases of all data sets.
 
     A table's column comes first, then the subjects' folders of BIDS, then the user's patterns,
-    then the names. One name is one person in all data sets, however it is spelled.
+    then the names. One name is one person in all data sets, in any spelling.
 
     Returns
     -------
     list of Entry
-        Those whose patient can be told, in their order.
+        Those whose patient is known, in their order.
     list of str
-        Problems: what no pattern tells.
+        Problems: cases that no pattern matches.
     list of str
-        Notes: what could be told otherwise.
+        Notes: names that could be read in another way.
     """
     entries, problems = _by_patterns(entries, patterns)
     entries, notes = _by_names(entries)
-    given = [entry for entry in entries if entry.told == "subject's folder"]
+    given = [entry for entry in entries if entry.known_by == "subject's folder"]
     if patterns and given:
         notes.append(
             f"{len(given)} images, such as {given[0].image}, lie in BIDS' folders of subjects, "
-            "which tell their patients: the pattern is not used for them. Name patients in a CSV "
-            "where it should be."
+            "which name their patients: the pattern is not used for them. To override them, name "
+            "the patients in a CSV."
         )
     spelling = one_spelling(entry.patient for entry in entries)
     return [replace(each, patient=spelling[each.patient]) for each in entries], problems, notes
@@ -163,14 +163,16 @@ def with_patients(
 def readings(entries: Iterable[Entry]) -> tuple[NameReading, ...]:
     """Return how each image's name was read."""
     return tuple(
-        NameReading(each.dataset, each.image, each.name, each.patient, each.told, each.parts)
+        NameReading(each.dataset, each.image, each.name, each.patient, each.known_by, each.parts)
         for each in entries
     )
 
 
-def torn_note(studies: Iterable[Study], read: Iterable[NameReading]) -> str:
-    """Say which people may be on two sides of the split; nothing if it seems to be nobody."""
-    by_name = {each.patient for each in read if each.told == "name" and SUBJECT not in each.parts}
+def two_splits_note(studies: Iterable[Study], read: Iterable[NameReading]) -> str:
+    """Name people who may be in two splits; empty if there seem to be none."""
+    by_name = {
+        each.patient for each in read if each.known_by == "name" and SUBJECT not in each.parts
+    }
     splits: dict[str, dict[str, str]] = defaultdict(dict)
     for study in studies:
         if study.patient in by_name:
@@ -179,7 +181,7 @@ def torn_note(studies: Iterable[Study], read: Iterable[NameReading]) -> str:
     pairs = [
         f"{one} ({found[one]}) and {other} ({found[other]})"
         for found in splits.values()
-        for one, other in torn_people(found)
+        for one, other in people_in_two_splits(found)
     ]
     if not pairs:
         return ""
@@ -187,7 +189,7 @@ def torn_note(studies: Iterable[Study], read: Iterable[NameReading]) -> str:
     return (
         f"{len(pairs)} patients may be on two sides of the split, for their names differ only in "
         f"a last part whose meaning is not known: {listed}. If these are one person each, give a "
-        "pattern that tells the patient."
+        "pattern for patients."
     )
 
 
@@ -196,11 +198,11 @@ def _by_patterns(
 ) -> tuple[list[Entry], list[str]]:
     kept, problems = [], []
     for entry in entries:
-        if not patterns or entry.told != "name":
+        if not patterns or entry.known_by != "name":
             kept.append(entry)
             continue
         try:
-            kept.append(replace(entry, patient=patterns.patient(entry.image), told="pattern"))
+            kept.append(replace(entry, patient=patterns.patient(entry.image), known_by="pattern"))
         except PatternError:
             raise
         except InputError as error:
@@ -212,7 +214,7 @@ def _by_names(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
     """Read the names of each data set together."""
     names: dict[str, set[str]] = defaultdict(set)
     for entry in entries:
-        if entry.told == "name":
+        if entry.known_by == "name":
             names[entry.dataset].add(_name_to_read(entry))
     people, notes = {}, []
     for dataset, found in names.items():
@@ -222,14 +224,14 @@ def _by_names(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
 
 
 def _read(entry: Entry, people: dict[str, dict[str, tuple[str, tuple[str, ...]]]]) -> Entry:
-    if entry.told != "name":
+    if entry.known_by != "name":
         return replace(entry, patient=composed(entry.patient))
     patient, parts = people[entry.dataset][_name_to_read(entry)]
     return replace(entry, patient=patient, parts=parts)
 
 
 def _name_to_read(entry: Entry) -> str:
-    """Return the name to be read: what the layout takes for the patient's, but subjects first."""
+    """Return the name to read: a subject in the path, or else the layout's name of the case."""
     for part in reversed(entry.image.split("/")):
         if read_name(part).is_subject:
             return read_name(part).person

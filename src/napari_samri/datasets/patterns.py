@@ -1,4 +1,4 @@
-"""The user's own expressions that tell the patient from an image's path."""
+"""The user's regular expressions that find the patient in an image's path."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 GROUP = "patient"
-# Some expressions take longer than the universe is old for a name of 40 letters; others, no
-# moment. Nothing that is meant to tell a name takes a second.
+# Backtracking can take exponential time in the length of a name; no expression that is meant to
+# match a name takes a second.
 SECONDS = 1.0
 MOST_LETTERS = 1000
 
@@ -50,7 +50,7 @@ class PatientPatterns:
         """Return the patient of an image by its path below its data set's root.
 
         That is the group called ``patient``, or else the first group, or else all that matched,
-        of the first expression that matches and says something.
+        of the first expression that matches and gives a text.
 
         Raises
         ------
@@ -61,14 +61,14 @@ class PatientPatterns:
             if found := _found(pattern, composed(image)):
                 return found
         message = (
-            f"{image}: the patient cannot be told: no pattern for patients matches; expected one "
-            "that does. Give one more."
+            f"{image}: no pattern for patients matches, so the patient is not known; expected one "
+            "that does. Give another pattern."
         )
         raise InputError(message)
 
 
 class PatternError(InputError):
-    """An expression that must not be used on any name."""
+    """An expression that cannot be used on any name."""
 
 
 def _compiled(text: str) -> regex.Pattern[str]:
@@ -88,7 +88,7 @@ def _compiled(text: str) -> regex.Pattern[str]:
 
 
 def _found(pattern: regex.Pattern[str], image: str) -> str:
-    """Return what a pattern says of a path; nothing if it does not match."""
+    """Return what a pattern finds in a path; empty if it does not match."""
     try:
         found = pattern.search(image, timeout=SECONDS)
     except TimeoutError as error:

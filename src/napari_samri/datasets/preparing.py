@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_samri.datasets.exclusion import Duplicates, in_two_worlds
+from napari_samri.datasets.exclusion import Duplicates, shared_with_zero_shot
 from napari_samri.datasets.manifest import Manifest
 from napari_samri.datasets.measuring import Measurer
-from napari_samri.datasets.patients import readings, torn_note
+from napari_samri.datasets.patients import readings, two_splits_note
 from napari_samri.datasets.rules import Rules, split_of
 from napari_samri.datasets.sources import Source, gather
 from napari_samri.errors import InputError, InputWarning
@@ -55,7 +55,7 @@ def prepare(
         Regular expressions, those of `patient_pattern` first, tried in turn on an image's path
         relative to its data set's root. The patient is the group called ``patient``, or the first
         group, or all that matched. Patients that a CSV names, and BIDS' subjects, stay. By
-        default the names tell, without parts such as ``frame01`` or ``ses-1``.
+        default the names are read, without parts such as ``frame01`` or ``ses-1``.
     zero_shot : collection of str
         Names of data sets that are held out whole.
     max_voxels : int, optional
@@ -78,7 +78,7 @@ def prepare(
     -----
     InputWarning
         If a split has no patient, names can be read in two ways, patients of different splits
-        may be one, or something about files was mended or assumed.
+        may be one person, or something about files was repaired or assumed.
     """
     steps = prepare_steps(
         sources,
@@ -148,7 +148,7 @@ class _Run:
         if self.rules.own_patients:
             entries = [replace(each, patient=f"{each.dataset}/{each.patient}") for each in entries]
         self.names_read = readings(entries)
-        excluded, problems = in_two_worlds(entries, self._zero_shot)
+        excluded, problems = shared_with_zero_shot(entries, self._zero_shot)
         self.entries = [each for each in entries if (each.dataset, each.patient) not in excluded]
         self.left_out = self.gathered.left_out + self.left_out
         self.left_out[LEFT_OUT_STUDIES] += len(entries) - len(self.entries)
@@ -159,7 +159,7 @@ class _Run:
         return {dataset.name for dataset in self.gathered.datasets if dataset.zero_shot}
 
     def measure(self, entry: Entry, measurer: Measurer) -> None:
-        """Look at a study; a problem with it is written down."""
+        """Measure a study; a problem with it is noted."""
         held_out = entry.dataset in self._zero_shot
         split = "zero-shot" if held_out else split_of(entry.patient, self.rules)
         try:
@@ -218,7 +218,7 @@ class _Run:
                 "another seed; if patients are taken for one, tell them apart by a pattern."
             )
             warnings.warn(message, InputWarning, stacklevel=4)
-        torn = torn_note(manifest.studies, self.names_read)
+        torn = two_splits_note(manifest.studies, self.names_read)
         for note in (*self.gathered.notes, *([torn] if torn else ())):
             warnings.warn(note, InputWarning, stacklevel=4)
         if self.notes:

@@ -133,9 +133,9 @@ def _are_shares(shares: tuple[float, ...]) -> bool:
 def split_of(patient: str, rules: Rules) -> Split:
     """Return the split of a patient.
 
-    It does not depend on who else there is: nobody changes sides when patients are added.
-    Nor does it depend on capitals or Unicode's forms: one name is one person. The shares are
-    met on average, not to the patient.
+    It does not depend on the other patients, so that it stays when patients are added. Nor does
+    it depend on capitals or Unicode's forms: one name is one person. The shares are
+    met on average, not exactly.
 
     Parameters
     ----------

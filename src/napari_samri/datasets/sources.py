@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from napari_samri.datasets.layouts import Case, Findings
-    from napari_samri.datasets.manifest import Told
+    from napari_samri.datasets.manifest import KnownBy
 
 TWO_FOLDERS = "folders"
 BIDS = "bids"
@@ -68,7 +68,7 @@ class Source:
         Raises
         ------
         InputError
-            If there is nothing, or nothing that a layout recognises.
+            If nothing is there, or nothing that a layout recognises.
         """
         path = _absolute(self.path)
         if self.labels is not None:
@@ -92,9 +92,9 @@ class Gathered:
         In the order of data sets, images and labels.
     problems : tuple of str
     left_out : Counter
-        Files that were passed over, by reason.
+        Files that were skipped, by reason.
     notes : tuple of str
-        What was taken one way and could be meant another.
+        What was read in one way and could be meant in another.
     """
 
     datasets: tuple[DataSet, ...]
@@ -147,8 +147,8 @@ def gather(
     order = {dataset.name: number for number, dataset in enumerate(datasets)}
     entries.sort(key=lambda entry: (order[entry.dataset], entry.image, entry.labels))
     entries, named, notes = with_classes(entries, datasets)
-    told, untold, more = with_patients(entries, patterns)
-    return Gathered(named, tuple(told), (*problems, *untold), +left_out, (*notes, *more))
+    kept, unmatched, more = with_patients(entries, patterns)
+    return Gathered(named, tuple(kept), (*problems, *unmatched), +left_out, (*notes, *more))
 
 
 def _absolute(path: Path) -> Path:
@@ -187,9 +187,9 @@ def _unique(name: str, taken: Collection[str]) -> str:
 
 def _entry(case: Case, dataset: str, root: Path, layout: str) -> Entry:
     image, labels = _relative(case.image, root), _relative(case.labels, root)
-    told: Told = "table" if case.patient_is_given else "name"
+    known_by: KnownBy = "table" if case.patient_is_given else "name"
     if layout == BIDS:
-        told = "subject's folder"
+        known_by = "subject's folder"
     return Entry(
         dataset,
         case.patient,
@@ -197,7 +197,7 @@ def _entry(case: Case, dataset: str, root: Path, layout: str) -> Entry:
         labels,
         root,
         name=case.patient,
-        told=told,
+        known_by=known_by,
         structure=case.structure,
         rater=case.rater,
         where=case.where,
@@ -216,7 +216,7 @@ def _check_text(path: str) -> None:
     try:
         path.encode()
     except UnicodeEncodeError as error:
-        message = f"the name {path!r} is no Unicode; expected UTF-8. Rename the file or folder."
+        message = f"the name {path!r} is not Unicode; expected UTF-8. Rename the file or folder."
         raise InputError(message) from error
 
 
@@ -225,7 +225,7 @@ def _check_zero_shot(zero_shot: Collection[str], datasets: Sequence[DataSet]) ->
     unknown = [name for name in zero_shot if name not in names]
     if unknown:
         message = (
-            f"zero-shot {', '.join(unknown)}: no data set is called so; expected some of "
+            f"zero-shot {', '.join(unknown)}: there is no such data set; expected some of "
             f"{', '.join(names)}."
         )
         raise InputError(message)

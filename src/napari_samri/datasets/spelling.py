@@ -1,4 +1,4 @@
-"""Names that are the same however they are spelled: composed or decomposed, in capitals or not.
+"""Names that are equal in any spelling: composed or decomposed, in capitals or not.
 
 References
 ----------
@@ -23,12 +23,12 @@ def composed(text: str) -> str:
 
 
 def folded(text: str) -> str:
-    """Return what a text has in common with all of its spellings, in capitals or not."""
+    """Return the form that all spellings of a text share, in capitals or not."""
     return composed(composed(text).casefold())
 
 
 def real_path(path: Path, root: Path) -> Path:
-    """Return the path below a root as the disk spells it; as it is given if there is none.
+    """Return the path below a root as the disk spells it; as given if there is none.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def real_path(path: Path, root: Path) -> Path:
 
 
 def _entry(folder: Path, name: str) -> Path:
-    """Return the entry of a folder that is called so; the first in order of several spellings."""
+    """Return the entry of a folder with a name; of several spellings, the first in order."""
     exact = folder / name
     if exact.exists():
         return exact

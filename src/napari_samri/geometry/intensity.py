@@ -33,7 +33,7 @@ def minmax_uint8(slice_2d: Array) -> Bytes:
     Raises
     ------
     InputError
-        If the slice is constant: there is nothing to see, let alone to segment.
+        If the slice is constant.
     """
     values = finite(slice_2d)
     low, high = float(values.min()), float(values.max())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Reduction = Literal["majority", "area"]
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
-# Coverage is told apart to this part of a cell: finer, rounding would decide.
+# Coverage is compared in steps of this part of a cell: finer, rounding would decide.
 _LEVELS = 4096
 
 
@@ -32,8 +32,8 @@ def labels_to_low_res(labels: Array, frame: Frame, reduction: Reduction = "area"
     reduction : str
         ``area``: each label gets the cells that it covers most, down to the share at which its
         area is nearest to what it was, and the smaller of two objects that both want a cell gets
-        it. A cell is never torn: where a structure covers many cells alike, such as a line of one
-        pixel where two become one, all of them are its own, rather than none.
+        it. Cells that a structure covers equally stay together: of a line of one pixel where two
+        become one, it gets all cells rather than none.
         ``majority``: each cell gets the label that covers most of it, background included, of
         equal ones the smaller number. Thin structures lose most of their area: banks of version 1
         were made so.

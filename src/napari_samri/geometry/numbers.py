@@ -1,7 +1,7 @@
-"""Numbers as scripts have them at hand, from NumPy, pandas or lists: taken, or refused in words.
+"""Numbers as scripts give them, from NumPy, pandas or lists: converted, or refused with a reason.
 
-What is taken becomes Python's own int, float or bool, or a float array, so that whatever is
-kept can be compared, hashed and written down.
+They become Python's own int, float or bool, or a float array, so that they can be compared,
+hashed and written.
 """
 
 from __future__ import annotations

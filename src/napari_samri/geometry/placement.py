@@ -49,14 +49,15 @@ class Placement:
         if affine.shape != (size, size) or not np.isfinite(affine).all():
             message = (
                 f"the transform of an array of shape {self.shape} is {affine.tolist()}; expected "
-                f"a finite matrix of {size} x {size}. Set it anew."
+                f"a finite matrix of {size} x {size}. Set it again."
             )
             raise GeometryError(message)
         lengths = np.linalg.norm(affine[:-1, :-1], axis=0)
         if not (lengths > 0).all() or abs(np.linalg.det(affine[:-1, :-1] / lengths)) < 1e-6:
             message = (
                 f"the transform of an array of shape {self.shape} is singular: its steps are "
-                f"{_numbers(lengths)} long; expected steps above 0 that span all axes. Set it anew."
+                f"{_numbers(lengths)} long; expected steps above 0 that span all axes. Set it "
+                "again."
             )
             raise GeometryError(message)
         affine.flags.writeable = False
@@ -96,7 +97,7 @@ class Placement:
         return np.asarray(np.linalg.solve(other.affine, self.affine))
 
     def __str__(self) -> str:
-        """Say it in numbers."""
+        """Give shape, spacing and corners in numbers."""
         ends = self.at(np.array([np.zeros(len(self.shape)), np.array(self.shape) - 1.0]))
         return (
             f"{' x '.join(map(str, self.shape))} voxels of {_numbers(self.spacing)}, from "
@@ -136,7 +137,7 @@ class Resampled:
     lost: tuple[int, ...]
 
     def __str__(self) -> str:
-        """Say what became of the labels."""
+        """Describe what became of the labels."""
         text = f"{self.before:,} labelled voxels became {self.after:,} (nearest neighbour)"
         if self.outside:
             text += f"; {self.outside:,} lay outside the image and were left out"

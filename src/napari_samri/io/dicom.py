@@ -20,7 +20,7 @@ import numpy as np
 
 from napari_samri.errors import GeometryError, InputError, TooLargeError
 from napari_samri.geometry import Grid, Volume
-from napari_samri.io.dicom_agreement import TAGS, check_agreement, check_sense, tell_of_inverted
+from napari_samri.io.dicom_agreement import TAGS, check_agreement, check_sense, warn_of_inverted
 from napari_samri.io.dicom_scan import (
     SliceFile,
     has_dicom_magic,
@@ -43,7 +43,7 @@ TIMEOUT_S = 600
 CORNER_TOLERANCE = 0.5
 # Below this, dcm2niix's own numbers stay: they are the headers' within their rounding.
 SAME_MM = 1e-3
-# dcm2niix gives up on gaps that differ by much more; it then gets copies of even positions.
+# dcm2niix fails on gaps that differ by much more; it then gets copies with even positions.
 GAP_TOLERANCE = 0.01
 
 
@@ -77,7 +77,7 @@ class DicomReader:
         stack = stack_of(files, path)
         _check_claim(files, path, max_voxels)
         volume = _convert(stack, path, max_voxels)
-        tell_of_inverted(files, path)
+        warn_of_inverted(files, path)
         return volume
 
 
@@ -162,7 +162,7 @@ def _convert(stack: Stack, folder: Path, max_voxels: int | None) -> Volume:
 
 
 def _gather(stack: Stack, target: Path) -> None:
-    """Put a series, and nothing else that lies in its folder, where dcm2niix looks for it."""
+    """Put the series, and nothing else of its folder, where dcm2niix looks for it."""
     gaps = np.linalg.norm(np.diff(stack.positions_mm, axis=0), axis=1)
     even = bool((np.abs(gaps - gaps.mean()) <= GAP_TOLERANCE * gaps.mean()).all())
     for number, (file, place_mm) in enumerate(zip(stack.files, stack.places_mm, strict=True)):
@@ -176,12 +176,12 @@ def _gather(stack: Stack, target: Path) -> None:
 def _placed(grid: Grid, stack: Stack, folder: Path) -> Grid:
     """Return dcm2niix's grid with the affine that the headers say.
 
-    dcm2niix keeps the axes of a slice and may turn each round, which its affine tells.
+    dcm2niix keeps the axes of a slice and may flip each; its affine says which.
 
     Raises
     ------
     GeometryError
-        If it lies elsewhere, so that it is not known which voxel is which.
+        If it lies elsewhere, so that voxels cannot be identified.
     """
     found = grid.affine
     affine = stack.affine @ _turned(found, stack.affine, grid.spatial_shape)
@@ -221,7 +221,7 @@ def _with_affine(grid: Grid, affine: FloatArray) -> Grid:
     header = source_header(grid)
     header.set_sform(affine, int(header["sform_code"]) or 1)
     header.set_qform(affine, int(header["qform_code"]) or 1, strip_shears=True)
-    # As whoever reads the header finds it, in float32.
+    # As readers of the header find it, in float32.
     written = np.asarray(header.get_sform(), float)
     return replace(grid, affine=written, header=header.binaryblock)
 
@@ -236,7 +236,7 @@ def _link(link: Path, path: Path) -> None:
 def _run_dcm2niix(source: Path, target: Path, folder: Path) -> None:
     import dcm2niix
 
-    # "-g i": not by what somebody has once set as defaults, such as other grey values.
+    # "-g i": ignore the user's saved defaults, such as other grey values.
     command = [dcm2niix.bin, "-g", "i", "-b", "n", "-z", "n", "-x", "i", "-f", "%s_%e"]
     command += ["-o", str(target), str(source)]
     try:

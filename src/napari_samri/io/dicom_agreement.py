@@ -1,4 +1,4 @@
-"""What the slices of a series must agree in, and values that make no sense: two tables.
+"""What the slices of a series must agree in, and which values make sense: two tables.
 
 References
 ----------
@@ -41,12 +41,12 @@ class Rule:
     absolute, relative : float
         How far numbers may differ from the series' median.
     default : object
-        What a slice without the attribute has; with None such slices are only told of.
+        What a slice without the attribute has; with None, such slices only cause a warning.
     secret : bool
-        Whether the values may say who is in the picture: they are then not shown.
+        Whether the values may identify the patient: they are then not shown.
     refused : bool
-        Whether a disagreement refuses the series. Where the volume comes out right all the
-        same, an `InputWarning` tells of it.
+        Whether a disagreement refuses the series. Where the volume is right all the same, there
+        is only an `InputWarning`.
     kind : type
         Of the error.
     hint : str
@@ -84,7 +84,7 @@ RULES = (
     Rule("SamplesPerPixel", default=1),
     Rule("PhotometricInterpretation", default="MONOCHROME2"),
     Rule("PixelRepresentation", default=0),
-    # What follows is told of only: dcm2niix reads each slice by its own header.
+    # The following only cause a warning: dcm2niix reads each slice by its own header.
     Rule("BitsAllocated", refused=False),
     Rule("BitsStored", refused=False),
     Rule("RescaleSlope", default=1, refused=False),
@@ -96,7 +96,7 @@ RULES = (
 
 @dataclass(frozen=True)
 class Sense:
-    """Which values of an attribute make sense; a slice without it is not asked."""
+    """Which values of an attribute make sense; a slice without it passes."""
 
     keyword: str
     holds: Callable[[Any], bool]
@@ -159,20 +159,20 @@ def check_sense(files: Sequence[SliceFile], folder: Path) -> None:
                 continue
             message = (
                 f"{folder}: {sense.keyword} is {_shown(_plain(value))} in {file.path.name}; "
-                f"expected {sense.expected}. The header is damaged or was written wrongly: mend "
-                "it, or get the series anew."
+                f"expected {sense.expected}. The header is damaged or was written wrongly: repair "
+                "it, or get a fresh copy of the series."
             )
             raise sense.kind(message)
 
 
 def check_agreement(files: Sequence[SliceFile], folder: Path) -> None:
-    """Refuse a series whose slices disagree; tell of what differs without harm.
+    """Refuse a series whose slices disagree; warn of harmless differences.
 
     Raises
     ------
     InputError, GeometryError
-        With the attribute's name, two files, and their values unless these may say who is in
-        the picture.
+        With the attribute's name, two files, and their values, unless these may identify
+        the patient.
     """
     for rule in RULES:
         values = [_value(file, rule) for file in files]
@@ -188,24 +188,24 @@ def check_agreement(files: Sequence[SliceFile], folder: Path) -> None:
                 text += (
                     f"{_shown(other)} in {here.path.name}, {_shown(common)} in {there.path.name}"
                 )
-            _refuse_or_tell(rule, text, len(files))
+            _refuse_or_warn(rule, text, len(files))
         elif 0 < len(present) < len(files) and rule.refused:
             without = files[values.index(None)].path.name
-            _tell(f"{folder}: {rule.keyword} is missing in {without}, but not in all slices.")
+            _warn(f"{folder}: {rule.keyword} is missing in {without}, but not in all slices.")
 
 
-def tell_of_inverted(files: Sequence[SliceFile], folder: Path) -> None:
-    """Warn of series whose low values are meant to be bright."""
+def warn_of_inverted(files: Sequence[SliceFile], folder: Path) -> None:
+    """Warn of a series whose low values are meant to be bright."""
     if str(files[0].header.get("PhotometricInterpretation", "")).strip() == "MONOCHROME1":
-        _tell(
+        _warn(
             f"{folder}: PhotometricInterpretation is MONOCHROME1: low values are meant to be "
             "bright. The values are left as they are; choose an inverted colormap to see them so."
         )
 
 
-def _refuse_or_tell(rule: Rule, text: str, count: int) -> None:
+def _refuse_or_warn(rule: Rule, text: str, count: int) -> None:
     if not rule.refused:
-        _tell(f"{text}. Each slice is read by its own header.")
+        _warn(f"{text}. Each slice is read by its own header.")
         return
     message = (
         f"{text}{rule.hint}; expected the same in all {count} slices. Put slices that belong "
@@ -214,7 +214,7 @@ def _refuse_or_tell(rule: Rule, text: str, count: int) -> None:
     raise rule.kind(message)
 
 
-def _tell(message: str) -> None:
+def _warn(message: str) -> None:
     warnings.warn(message, InputWarning, stacklevel=6)
 
 

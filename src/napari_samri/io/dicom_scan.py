@@ -57,7 +57,7 @@ def has_dicom_magic(head: bytes) -> bool:
 
 def is_dicom_file(path: Path) -> bool:
     """Tell whether a file begins as DICOM files do; False if it cannot be read."""
-    if not os.path.isfile(path):  # a pipe, for one, would be waited for
+    if not os.path.isfile(path):  # reading a pipe would block
         return False
     try:
         with path.open("rb") as file:
@@ -72,7 +72,7 @@ def may_hold_dicom(path: Path) -> bool:
     A folder that cannot be listed, or whose first files are all something else while there
     are more, may: `scan_folder` finds out.
     """
-    if not os.path.isdir(path):  # which, unlike Path.is_dir, raises for no path whatever
+    if not os.path.isdir(path):  # unlike Path.is_dir, this never raises
         return False
     try:
         files = (file for file in path.iterdir() if not file.name.startswith("."))
@@ -89,7 +89,7 @@ def may_hold_dicom(path: Path) -> bool:
 def scan_folder(folder: Path, keywords: Sequence[str] = ()) -> list[SliceFile]:
     """Read the headers of all DICOM images directly in a folder.
 
-    Other files, and DICOM files without an image, such as reports, are passed over; hidden
+    Other files, and DICOM files without an image, such as reports, are skipped; hidden
     ones too. What may have been a slice before it was damaged is not.
 
     Parameters
@@ -112,7 +112,7 @@ def scan_folder(folder: Path, keywords: Sequence[str] = ()) -> list[SliceFile]:
         if "Rows" in header:
             files.append(SliceFile(path, header))
         elif _is_image(header):
-            raise InputError(_damaged(path, "it holds no picture"))
+            raise InputError(_damaged(path, "it holds no image"))
     check_left_over(left_over, [file.path for file in files])
     if not files:
         message = f"{folder}: the folder holds no DICOM images; expected one series."
@@ -132,9 +132,9 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _is_dicom(path: Path) -> bool:
-    if not path.is_file():  # a link to nothing; a pipe, for one, would be waited for
+    if not path.is_file():  # a link to nothing; reading a pipe would block
         if has_suffix(path, DICOM_SUFFIXES):
-            raise InputError(_damaged(path, "there is no such file behind its name"))
+            raise InputError(_damaged(path, "it is a link to a missing file, or no file"))
         return False
     try:
         with path.open("rb") as file:
@@ -157,7 +157,7 @@ def _read_header(path: Path, keywords: list[str]) -> Dataset:
             header = dcmread(path, stop_before_pixels=True, specific_tags=keywords)
             _check_values(header)
     except (*_DAMAGES, BytesLengthException, InvalidDicomError) as error:
-        # Not pydicom's own words: they may quote the patient's.
+        # Not pydicom's own message: it may quote the patient's data.
         raise InputError(_damaged(path, "its header is damaged")) from error
     return header
 
@@ -214,7 +214,7 @@ def write_moved(path: Path, position_mm: list[float], target: Path) -> None:
 
 
 def _is_image(header: Dataset) -> bool:
-    """Tell whether a file without a picture should have one, as far as its class says."""
+    """Tell whether a file without pixels should have some, as far as its class says."""
     found = header.get("SOPClassUID")
     if not found:  # cut off, or a DICOMDIR, which has no class of its own
         return "DirectoryRecordSequence" not in header
@@ -237,7 +237,7 @@ _TELLING = re.compile(r"\.[0-9]*[a-z][0-9a-z_~-]*$", re.IGNORECASE)
 
 
 def check_left_over(paths: Sequence[Path], slices: Sequence[Path]) -> None:
-    """Refuse files that look like damaged slices, and warn of those that cannot be told.
+    """Refuse files that look like damaged slices, and warn of those that may be slices.
 
     Without a slice in the middle, or every other one, a series looks whole and is spaced wrongly.
 
@@ -267,8 +267,8 @@ def check_left_over(paths: Sequence[Path], slices: Sequence[Path]) -> None:
             raise InputError(message)
         if slices and not _TELLING.search(path.name) and not _is_text(path):
             message = (
-                f"{path}: {_found(path)}, so the file was passed over. If it is a slice, the "
-                "series is not whole: get a fresh copy."
+                f"{path}: {_found(path)}, so the file was skipped. If it is a slice, the "
+                "series is incomplete: get a fresh copy."
             )
             warnings.warn(message, InputWarning, stacklevel=5)
 

@@ -1,8 +1,8 @@
 """What counts as labels: whole numbers from 0 to 65535, however a file stores them.
 
 Many tools write segmentations as floating-point numbers, or with a scaling that is almost 1, so
-neither the data type nor the scaling tells labels from grey values: the values do. That a file
-is *meant* as labels is said by its header, its name, or whoever chose it.
+neither the data type nor the scaling tells labels from grey values: the values do. Whether a
+file is *meant* as labels is said by its header, its name, or the user who chose it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def as_labels(array: Array) -> NDArray[np.integer[Any] | np.bool_]:
     Raises
     ------
     InputError
-        If a value is no such number; the message says which one, and where.
+        If a value is another number; the message says which one, and where.
     """
     if array.dtype.kind in "bui":
         _check_range(array)
@@ -88,7 +88,7 @@ def label_volume(volume: Volume) -> Volume:
 
 
 def load_labels(path: Path | str, *, max_voxels: int | None = None) -> Volume:
-    """Read a volume that is labels because whoever asks for it says so.
+    """Read a volume that is meant as labels, whatever its header and name say.
 
     Parameters
     ----------

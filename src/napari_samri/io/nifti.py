@@ -66,7 +66,7 @@ class NiftiReader:
 
 
 def _is_named_nifti(path: Path) -> bool:
-    # os.path.isfile, unlike Path.is_file, raises for no path whatever
+    # unlike Path.is_file, os.path.isfile never raises
     return has_suffix(path, NIFTI_SUFFIXES) and os.path.isfile(path)
 
 
@@ -108,7 +108,7 @@ def _read_file(path: Path, max_voxels: int | None) -> tuple[nib.Nifti1Header, by
 
 
 def _read_packed(file: Any, begin: int, size: int, path: Path) -> bytes:
-    """Return the voxels of a gzip file; read on, to its checksum, but not for ever.
+    """Return the voxels of a gzip file; read on to its checksum, within limits.
 
     Fewer bytes come back if the file ends before.
     """
@@ -126,12 +126,12 @@ def _read_packed(file: Any, begin: int, size: int, path: Path) -> bytes:
                 "expected their end. The header is wrong or the file is damaged; get a fresh copy."
             )
             raise InputError(message)
-    _tell_of_rest(after, path)
+    _warn_of_rest(after, path)
     return b"".join(parts)
 
 
 def _check_unpacked(most: int, begin: int, size: int, header: nib.Nifti1Header, path: Path) -> None:
-    """Refuse a gzip file that is too small for what it should hold, or has a long way to it."""
+    """Refuse a gzip file that is too small for its voxels, or has too much before them."""
     if begin > _MOST_BESIDE:
         message = (
             f"{path}: the header says that the voxels begin at byte {begin:,}; expected at most "
@@ -145,7 +145,7 @@ def _check_unpacked(most: int, begin: int, size: int, header: nib.Nifti1Header, 
 def _check_length(length: int, begin: int, size: int, header: nib.Nifti1Header, path: Path) -> None:
     if length < begin + size:
         raise InputError(_too_short(length, begin, size, header, path))
-    _tell_of_rest(length - begin - size, path)
+    _warn_of_rest(length - begin - size, path)
 
 
 def _too_short(
@@ -159,12 +159,12 @@ def _too_short(
     )
 
 
-def _tell_of_rest(count: int, path: Path) -> None:
-    """Warn of what the header does not account for: it may claim too small a shape."""
+def _warn_of_rest(count: int, path: Path) -> None:
+    """Warn of bytes that the header does not account for: it may claim too small a shape."""
     if count > _MOST_PADDING:
         message = (
             f"{path.name}: {count:,} bytes follow the voxels that the header claims, and were "
-            "passed over."
+            "skipped."
         )
         warnings.warn(message, InputWarning, stacklevel=6)
 

@@ -1,4 +1,4 @@
-"""What a NIfTI header claims, checked before anything is believed.
+"""What a NIfTI header claims, checked before it is used.
 
 References
 ----------
@@ -39,7 +39,7 @@ _NIFTI2_BYTES = 540
 _MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 _SPATIAL_BITS = 7
 _FATAL = 40  # nibabel's level of the flaws that it does not repair
-# Unattached, so that it stays silent: what matters of nibabel's repairs is said in our own words.
+# Unattached, so that it stays silent: messages about nibabel's repairs are our own.
 _silent = logging.Logger("silent", level=logging.CRITICAL)  # noqa: LOG001
 
 
@@ -123,12 +123,12 @@ def checked_affine(header: nib.Nifti1Header, path: Path) -> FloatArray:
     """
     shape = (*header_shape(header), 1, 1)[:3]
     try:
-        mended = _repaired(header, shape)
-        has_sform, has_qform = (int(mended[f"{name}form_code"]) > 0 for name in "sq")
+        repaired = _repaired(header, shape)
+        has_sform, has_qform = (int(repaired[f"{name}form_code"]) > 0 for name in "sq")
         if not has_sform:
             _check_spacing(header, shape, path)
         with np.errstate(all="ignore"):
-            affine = np.array(mended.get_best_affine(), float)
+            affine = np.array(repaired.get_best_affine(), float)
     except HeaderDataError as error:
         raise GeometryError(_bad_geometry(path, error)) from error
     except ValueError as error:

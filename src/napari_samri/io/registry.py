@@ -29,10 +29,10 @@ class VolumeReader(Protocol):
 
     @property
     def format_name(self) -> str:
-        """What people call the format, with its suffixes."""
+        """The format's name, with its suffixes."""
 
     def accepts(self, path: Path, head: bytes) -> bool:
-        """Tell from the first bytes (and the name) whether this reader is the one.
+        """Tell from the first bytes (and the name) whether this reader reads a file.
 
         `head` holds the first 1024 bytes, unpacked if the file is gzipped; it is empty for
         folders, and for files that cannot be read. Must be quick and must not raise.
@@ -94,17 +94,17 @@ def load_volume(path: Path | str, *, max_voxels: int | None = None) -> Volume:
 
 
 def can_read(path: Path | str) -> bool:
-    """Tell whether a file or folder is worth a try by `load_volume`, without reading it.
+    """Tell whether `load_volume` may be able to read a file or folder, without reading it.
 
-    Never raises. What is only named like an image, such as a web page that was saved as
-    ``.nii.gz``, is worth a try too: `load_volume` says what is wrong with it.
+    Never raises. True also for what is only named like an image, such as a web page that was
+    saved as ``.nii.gz``: `load_volume` says what is wrong with it.
     """
     try:
         path = expand_user(path)
         head = _head(path)
     except InputError:
         head = b""  # damaged, but perhaps named like an image
-    except RuntimeError:  # the home folder of a user that is not there
+    except RuntimeError:  # the home folder of an unknown user
         return False
     return any(reader.accepts(Path(path), head) for reader in _readers)
 

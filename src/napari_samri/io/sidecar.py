@@ -1,4 +1,4 @@
-"""The file beside saved labels: names, colours and locks, and how each mask came about.
+"""The file beside saved labels: names, colours and locks, and how each mask was made.
 
 ``NAME.nii.gz`` has ``NAME.samri.json``. It holds nothing about the patient.
 """

@@ -103,7 +103,7 @@ def label_image(stored: NDArray[np.unsignedinteger[Any]], grid: Grid) -> nib.Nif
     """Return labels in stored order as an image with the geometry of a grid's own header.
 
     Of the source's header, the fields of `GEOMETRY` are taken, bit for bit, and nothing else:
-    descriptions, extensions and whatever other programs left there stay behind.
+    descriptions, extensions and what other programs left there are dropped.
     """
     if not grid.header:
         return _image_by_affine(stored, grid)
@@ -140,7 +140,7 @@ def _as_unsigned(labels: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
 
 
 def _verify(written: Path, expected: NDArray[np.unsignedinteger[Any]], path: Path) -> None:
-    """Read a written file back: a disk that lies is found before the old file goes."""
+    """Read a written file back: a failing disk is found before the old file is replaced."""
     try:
         image: Any = nib.load(written, mmap=False)
         same = np.array_equal(np.asarray(image.dataobj), expected)

@@ -1,4 +1,4 @@
-"""What of a drawn shape lies on a slice, in pixels (x, y).
+"""The parts of drawn shapes that lie on a slice, in pixels (x, y).
 
 A slice of (H, W) pixels is seen from -0.5 to W - 0.5 and H - 0.5: half a pixel around the centres.
 """
@@ -32,7 +32,7 @@ def clip_box(box: Box, slice_shape: tuple[int, int]) -> Box:
     height, width = slice_shape
     name = f"the box ({box.x0:g}, {box.y0:g}) to ({box.x1:g}, {box.y1:g})"
     if not (box.x1 > box.x0 and box.y1 > box.y0):
-        message = f"{name} has no size; expected x0 < x1 and y0 < y1. Draw it anew."
+        message = f"{name} has no size; expected x0 < x1 and y0 < y1. Draw it again."
         raise InputError(message)
     if box.x1 < -0.5 or box.y1 < -0.5 or box.x0 > width - 0.5 or box.y0 > height - 0.5:
         raise InputError(outside(name, slice_shape))

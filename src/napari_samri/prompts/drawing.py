@@ -1,6 +1,6 @@
 """Scribbles, diameters and outlines as they were drawn, immutable, in pixels (x, y) of a slice.
 
-They may hang over the slice's border; `PromptSet.resolve` clips them to it.
+They may reach over the slice's border; `PromptSet.resolve` clips them to it.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def check_path(points_xy: ArrayLike, what: str, *, at_least: int) -> NDArray[np.
         )
         raise InputError(message)
     if not np.isfinite(points).all():
-        message = f"the {what} has coordinates that are not finite; draw it anew."
+        message = f"the {what} has coordinates that are not finite; draw it again."
         raise InputError(message)
     return points
 

@@ -1,4 +1,4 @@
-"""All that somebody drew for one label on one slice, and what it says about each object."""
+"""All that was drawn for one label on one slice, and the prompts of each object that it makes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PromptSet:
-    """All that somebody drew for one label on one slice.
+    """All that was drawn for one label on one slice.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ def test_an_unknown_folder(tmp_path):
 
 def test_a_folder_of_two_layouts_is_told_of(tmp_path):
     touch(tmp_path, *EXAMPLES["pairs"], *EXAMPLES["acdc"])
-    with pytest.warns(InputWarning, match="as the layout pairs and could be acdc too"):
+    with pytest.warns(InputWarning, match="as the layout pairs, but could also be acdc"):
         assert detect_layout(tmp_path).id == "pairs"
 
 

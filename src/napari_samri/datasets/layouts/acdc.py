@@ -1,4 +1,4 @@
-"""ACDC: a folder for each patient, with frames of the heart and what experts drew on them.
+"""ACDC: a folder for each patient, with frames of the heart and the experts' labels.
 
 References
 ----------
@@ -34,8 +34,8 @@ _Key = tuple["Path", str]
 class AcdcLayout:
     """``patient001/patient001_frame01`` beside ``patient001_frame01_gt``.
 
-    The film of the whole heartbeat, ``patient001_4d``, is passed over. The patient is the first
-    folder that names somebody, or else the name without its frame.
+    The film of the whole heartbeat, ``patient001_4d``, is skipped. The patient is the first
+    folder that names one, or else the name without its frame.
     """
 
     id: str = "acdc"

@@ -25,13 +25,13 @@ class Case:
     Parameters
     ----------
     image, labels : path
-        Below the findings' root. Nothing says yet that they can be read.
+        Below the findings' root. Whether they can be read is not known yet.
     patient : str
-        Whoever is in the picture, as far as the layout can tell.
+        The person imaged, as far as the layout says.
     dataset : str
         Name of the data set if the layout knows one; empty for the source's own.
     patient_is_given : bool
-        The patient was written down, not told from a name.
+        A table names the patient; it is not taken from a file name.
     structure : str
         Where labels hold a single structure, its name; empty where their values are labels.
     rater : str
@@ -52,7 +52,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Findings:
-    """What lies below a root.
+    """What was found below a root.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Findings:
     problems : tuple of str
         What does not fit together, with paths relative to the root.
     left_out : mapping of str to int
-        How many files were passed over, by reason.
+        How many files were skipped, by reason.
     label_names : mapping of int to str
         As far as they are known; without background.
     """
@@ -75,7 +75,7 @@ class Findings:
 
 
 class Layout(Protocol):
-    """Knows one way in which data sets lie on disk."""
+    """One way in which data sets are laid out on disk."""
 
     @property
     def id(self) -> str:
@@ -91,7 +91,7 @@ class Layout(Protocol):
     def find(self, path: Path) -> Findings:
         """Find all cases below a path, without opening images.
 
-        What does not fit together is listed in the findings and leaves the rest alone.
+        What does not fit together is listed in the findings; the rest is used.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class Layout(Protocol):
         """
 
 
-# Folders of these names say how somebody sorted the data, not who is in the picture.
+# Folders of these names say how the data were sorted, not who was imaged.
 _SPLITS = "training validation testing train val test"
 _KINDS = "images image imgs img labels data raw anat nifti nii"
 SORTING_FOLDERS = frozenset(f"{_SPLITS} {_KINDS}".split())
@@ -119,7 +119,7 @@ def stem(path: PurePath) -> str:
 def images_below(folder: Path) -> list[Path]:
     """Return all NIfTI files and all folders of DICOM below a folder, sorted.
 
-    Hidden ones are passed over, such as the ``._`` files of macOS.
+    Hidden ones are skipped, such as the ``._`` files of macOS.
 
     Raises
     ------
@@ -135,10 +135,10 @@ def subfolders(folder: Path) -> list[Path]:
 
 
 def patient_of(relative: PurePath, name: str) -> str:
-    """Return who is in a picture: the first folder on the way to it, or else its name.
+    """Return the patient of an image: the first folder of its path that names one, or its name.
 
-    Folders that only say how data were sorted, or which picture it is (``ses-1``, ``T1``), name
-    nobody.
+    Folders that only say how data were sorted, or which image of a patient it is (``ses-1``,
+    ``T1``), are skipped.
     """
     folders = [
         part
@@ -150,7 +150,7 @@ def patient_of(relative: PurePath, name: str) -> str:
 
 def _below(folder: Path, seen: set[Path]) -> Iterator[Path]:
     real = folder.resolve()
-    if real in seen:  # links may lead in circles, or twice to one place
+    if real in seen:  # links may form circles, or lead to one place twice
         return
     seen.add(real)
     entries = _entries(folder)

@@ -106,7 +106,7 @@ def _subjects(tree: Path) -> list[Path]:
 
 
 def _raw(path: Path, subject: Path) -> Path:
-    """Return a subject's folder in the raw tree, however it is spelled."""
+    """Return a subject's folder in the raw tree, under any spelling."""
     exact = path / subject.name
     if exact.is_dir():
         return exact
@@ -131,7 +131,7 @@ def _images(subject: Path) -> tuple[Path, ...]:
 
 
 LABEL_SUFFIXES = ("dseg", "mask", "seg")
-# What a label file says of its labels, or a derivative of its making: an image need not share it.
+# Entities that describe labels, or how a derivative was made: an image need not share them.
 _OF_LABELS = ("label", "seg", "atlas", "desc")
 _SPACES = ("space", "res", "den")
 # Masks of one thing; a dseg holds several.
@@ -167,7 +167,7 @@ class Name:
         return self.suffix in LABEL_SUFFIXES or "label" in self.entities or "seg" in self.entities
 
     def best(self, images: Iterable[Path]) -> list[Path]:
-        """Return the images that fit these labels best; more than one if it cannot be told."""
+        """Return the images that fit these labels best; more than one if none is best."""
         fitting = [path for path in images if self._fits(name_of(path))]
         # Labels often repeat the suffix of their image: sub-01_T2w_seg-manual.
         same = [path for path in fitting if name_of(path).suffix in self.words]

@@ -35,8 +35,8 @@ _Key = tuple["Path", str]
 class BratsLayout:
     """``CASE/CASE_t1ce`` and other contrasts beside ``CASE_seg``, or ``CASE/t1`` beside ``seg``.
 
-    Each contrast is a study of its own. The case is told from the files' names, or else from
-    their folder's.
+    Each contrast is a study of its own. The case is named by the files, or else by
+    their folder.
     """
 
     id: str = "brats"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_samri.codec import Reader
 
-# Of all that it holds, the names alone are looked at.
+# Only the names are read.
 _NAMES: Reader[dict[str, Any]] = record(dict, {}, {"labels": any_object})
 
 
@@ -57,8 +57,8 @@ class NnUNetLayout:
 def _match(path: Path, suffix: str) -> tuple[list[Case], list[str]]:
     images, masks = images_below(path / f"images{suffix}"), images_below(path / f"labels{suffix}")
     labels = by_key(masks, lambda file: (stem(file),))
-    pictures = by_key(images, lambda file: _case(file, labels))
-    matched, problems = match(pictures, labels, path)
+    keyed = by_key(images, lambda file: _case(file, labels))
+    matched, problems = match(keyed, labels, path)
     return [Case(image, mask, key[0]) for key, image, mask in matched], problems
 
 
@@ -72,7 +72,7 @@ def label_names(path: Path) -> dict[int, str]:
     """Return the names in a dataset.json; none if there is no such file.
 
     ``{"1": "liver"}`` and ``{"liver": 1}`` are both in use. Names of regions, which stand for
-    several labels, are passed over.
+    several labels, are skipped.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def label_names(path: Path) -> dict[int, str]:
 
 
 def _label_and_name(key: str, value: object) -> tuple[int, str]:
-    """Return a label and its name, whichever way round; label 0 if it is none of both."""
+    """Return a label and its name, in either order; label 0 if the pair is neither."""
     if type(value) is int:
         return value, key
     if isinstance(value, str) and key.isdecimal() and len(key) <= len(str(MAX_LABEL)):

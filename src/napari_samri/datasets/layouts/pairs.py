@@ -108,8 +108,8 @@ def find_in_two_folders(images: Path, labels: Path) -> Findings:
     """
     root = _above(images, labels)
     masks = by_key(images_below(labels), lambda path: _labels_key(path, labels))
-    pictures = by_key(images_below(images), lambda path: _image_key(path, images, masks))
-    matched, problems = match(pictures, masks, root)
+    keyed = by_key(images_below(images), lambda path: _image_key(path, images, masks))
+    matched, problems = match(keyed, masks, root)
     cases = (
         Case(image, mask, patient_of(image.relative_to(images), key[1]))
         for key, image, mask in matched

@@ -68,8 +68,8 @@ def detect_layout(path: Path) -> Layout:
     if len(found) > 1:
         others = ", ".join(layout.id for layout in found[1:])
         message = (
-            f"{path}: is read as the layout {found[0].id} and could be {others} too. If files are "
-            "missing, choose the layout."
+            f"{path}: is read as the layout {found[0].id}, but could also be {others}. If "
+            "files are missing, choose the layout."
         )
         warnings.warn(message, InputWarning, stacklevel=2)
     if found:

@@ -35,8 +35,8 @@ _Files = dict[_Key, list["Path"]]
 class SamriLayout:
     """Slices in folders of a split; the root is a set, or holds sets.
 
-    CASE is taken for the patient and N for the slice: if N counts patients instead, say so by
-    a pattern. Where as many images as labels of a case have no partner of their number,
+    CASE is taken for the patient and N for the slice: if N counts patients instead, give a
+    pattern that says so. Where as many images as labels of a case have no partner of their number,
     the numbers are shifted, and nothing of that case in that folder is used.
     """
 
@@ -111,7 +111,7 @@ def _shift_problem(images: _Files, labels: _Files, group: tuple[Path, str], root
     folder, case = group
     return (
         f"{shown(folder, root)}: the images {case}_img_* have the numbers {numbers[0]}, the labels "
-        f"{case}_seg_* {numbers[1]}: which belong together cannot be told, so none is used. "
+        f"{case}_seg_* {numbers[1]}: it is not known which belong together, so none is used. "
         "Rename them, or name the pairs in a CSV."
     )
 

@@ -26,8 +26,8 @@ class TableLayout:
     """Columns ``image``, ``labels`` and, if they are there, ``patient``, ``dataset`` and others.
 
     Paths are relative to the CSV's folder, which is the root, and stay below it. Several label
-    files of one image hold one structure each, whose name is in the column ``class``, or told from
-    the files' names; a column ``rater`` says that they are several people's work.
+    files of one image hold one structure each, whose name is in the column ``class``, or follows
+    from the files' names; a column ``rater`` says that they are several people's work.
     """
 
     id: str = "csv"
@@ -38,7 +38,7 @@ class TableLayout:
         return path.suffix.lower() in _SUFFIXES and path.is_file()
 
     def find(self, path: Path) -> Findings:
-        """Take the rows one by one."""
+        """Make a case of each row."""
         table = read_table(path)
         cases, problems = [], []
         for row in table.rows:
@@ -56,7 +56,7 @@ class TableLayout:
 
 
 def _flaw(row: Row) -> str:
-    """Say what is wrong with a row; nothing if it is fine."""
+    """Say what is wrong with a row; empty if it is fine."""
     if row.extra:
         return (
             f"there are more cells than columns: {', '.join(row.extra)} is beyond the last. Put "
@@ -64,9 +64,7 @@ def _flaw(row: Row) -> str:
         )
     missing = [name for name in NEEDED if not row.cells.get(name)]
     if missing:
-        return (
-            f"no {' and no '.join(missing)}; expected both. Fill in the path, or take the row away."
-        )
+        return f"no {' and no '.join(missing)}; expected both. Fill in the path, or delete the row."
     return ""
 
 
@@ -109,7 +107,7 @@ def _check_inside(cases: list[Case], path: Path) -> None:
 
 
 def _check_guess(table: Table, cases: list[Case], path: Path) -> None:
-    """Believe in a guessed encoding only if all that depends on it names files that are there."""
+    """Trust a guessed encoding only if all cells that depend on it name files that exist."""
     files = {case.where: (case.image, case.labels) for case in cases}
     for row in table.rows:
         doubtful = {name for name, cell in row.cells.items() if not cell.isascii()}
@@ -135,30 +133,30 @@ _Group = tuple[str, "Path"]
 def with_structures(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
     """Name the structure of each label file where an image has several.
 
-    Files whose names say that they are several people's, or cases whose rater is given, stay as
-    they are: what one calls 1 is 1 for all. Cases that have a structure's name keep it.
+    Files whose names say that they are several people's, and cases whose rater is given, stay as
+    they are: label 1 is the same thing for all raters. Cases that have a structure's name keep it.
 
     Returns
     -------
     list of Case
-        Without those whose structures cannot be told.
+        Without those whose structures are not known.
     list of str
-        Problems: images whose label files may show anything, with the rows that name them.
+        Problems: images whose label files could show anything, with the rows that name them.
     """
     groups: dict[_Group, list[Case]] = defaultdict(list)
     for case in cases:
         if not case.structure and not case.rater:
             groups[case.dataset, case.image].append(case)
-    several = {key: _told(group) for key, group in groups.items() if _files(group) > 1}
-    shared = Counter(name for told in several.values() for name in set(told.values()))
+    several = {key: _distinct_parts(group) for key, group in groups.items() if _files(group) > 1}
+    shared = Counter(name for parts in several.values() for name in set(parts.values()))
     named: list[Case] = []
     problems: list[str] = []
     for case in cases:
-        told = several.get((case.dataset, case.image))
-        if told is None or case.structure or case.rater or _are_raters(told):
+        parts = several.get((case.dataset, case.image))
+        if parts is None or case.structure or case.rater or _are_raters(parts):
             named.append(case)
-        elif _are_structures(told, shared, len(several)):
-            named.append(replace(case, structure=told[case.labels]))
+        elif _are_structures(parts, shared, len(several)):
+            named.append(replace(case, structure=parts[case.labels]))
         else:
             problems.append(_problem(case))
     return named, problems
@@ -168,20 +166,20 @@ def _files(group: Iterable[Case]) -> int:
     return len({case.labels for case in group})
 
 
-def _told(group: Sequence[Case]) -> dict[Path, str]:
+def _distinct_parts(group: Sequence[Case]) -> dict[Path, str]:
     """Return what the names of an image's label files do not share, by file."""
     files = list(dict.fromkeys(case.labels for case in group))
     names = [_PARTS.split(stem(file)) for file in files]
     if len({file.name for file in files}) < len(files):  # liver/p1.nii, spleen/p1.nii
         names = [[*file.parent.parts[1:], *parts] for file, parts in zip(files, names, strict=True)]
     begin, end = _shared(names), _shared([name[::-1] for name in names])
-    told = ["_".join(name[begin : len(name) - end]) for name in names]
+    parts = ["_".join(name[begin : len(name) - end]) for name in names]
     whole = ["_".join(name) for name in names]
-    return dict(zip(files, told if all(told) else whole, strict=True))
+    return dict(zip(files, parts if all(parts) else whole, strict=True))
 
 
 def _shared(names: Sequence[Sequence[str]]) -> int:
-    """Return with how many parts all names begin; one of each is always left."""
+    """Return how many parts at the beginning all names share; one of each is always left."""
     count = 0
     for parts in zip(*names, strict=False):
         if len(set(parts)) > 1:
@@ -190,16 +188,16 @@ def _shared(names: Sequence[Sequence[str]]) -> int:
     return min(count, min(map(len, names)) - 1)
 
 
-def _are_raters(told: dict[Path, str]) -> bool:
-    return all(_RATER.match(name) for name in told.values())
+def _are_raters(parts: dict[Path, str]) -> bool:
+    return all(_RATER.match(name) for name in parts.values())
 
 
-def _are_structures(told: dict[Path, str], shared: Counter[str], images: int) -> bool:
+def _are_structures(parts: dict[Path, str], shared: Counter[str], images: int) -> bool:
     """Tell whether names are words, all different, that other images have too."""
-    names = set(told.values())
+    names = set(parts.values())
     words = all(re.search(r"[^\W\d_]{2}", name) for name in names)
     recur = images == 1 or any(shared[name] > 1 for name in names)
-    return words and recur and len(names) == len(told)
+    return words and recur and len(names) == len(parts)
 
 
 def _problem(case: Case) -> str:

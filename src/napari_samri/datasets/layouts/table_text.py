@@ -1,4 +1,4 @@
-"""The rows of a CSV as spreadsheets and people write them: any separator, any encoding they use."""
+"""The rows of a CSV, with any of the separators and encodings that spreadsheets and people use."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Table:
     comments : int
         How many lines begin with ``#``.
     is_guessed : bool
-        The encoding is Windows' 1252, for want of a better one.
+        The encoding was not known, and taken for Windows-1252.
     """
 
     rows: tuple[Row, ...]
@@ -151,7 +151,7 @@ def _parsed(text: str, separators: tuple[str, ...], encoding: str, path: Path) -
         seen = max(seen, [cell.strip() for cell in header], key=len)
     message = (
         f"{path}: the columns are {', '.join(seen) or 'none'}; expected image and labels, and "
-        "perhaps patient, dataset, class and rater, separated by commas, semicolons or tabs."
+        "optionally patient, dataset, class and rater, separated by commas, semicolons or tabs."
     )
     raise InputError(message)
 
