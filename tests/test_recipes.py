@@ -15,9 +15,8 @@ import pytest
 from napari_samri import load_volume
 from napari_samri.errors import InputError
 from napari_samri.evaluation import (
+    METRICS,
     find_metric,
-    known_metrics,
-    metrics,
     register_metric,
     unregister_metric,
 )
@@ -103,7 +102,7 @@ def check_volume_error() -> None:
 def test_a_metric_by_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     follow("Add a metric", tmp_path, monkeypatch)
     install("Add a metric", tmp_path)
-    monkeypatch.setattr(metrics._metrics, "_found", None)
+    monkeypatch.setattr(METRICS, "_found", None)
     check_volume_error()
 
 
@@ -114,4 +113,4 @@ def test_a_metric_by_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         check_volume_error()
     finally:
         unregister_metric(metric)
-    assert "volume-error" not in known_metrics()
+    assert "volume-error" not in METRICS.known()

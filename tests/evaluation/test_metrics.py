@@ -14,11 +14,11 @@ from scipy.spatial import distance
 
 from napari_samri.errors import InputError
 from napari_samri.evaluation import (
+    METRICS,
     Metric,
     dice,
     find_metric,
     iou,
-    known_metrics,
     register_metric,
     unregister_metric,
 )
@@ -79,4 +79,4 @@ def test_a_registered_metric_hides_no_other() -> None:
             register_metric(Metric("dice", iou))
     finally:
         unregister_metric(mine)
-    assert list(known_metrics()) == ["dice", "iou"]
+    assert list(METRICS.known()) == ["dice", "iou"]

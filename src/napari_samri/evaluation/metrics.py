@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samri.errors import InputError
-from napari_samri.plugins import Registry
+from napari_samri.plugins import NamedRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     BoolArray = NDArray[np.bool_]
     Measure = Callable[[BoolArray, BoolArray, Sequence[float]], float]
-
-ENTRY_POINTS = "napari_samri.metrics"
 
 
 def dice(mask: ArrayLike, truth: ArrayLike, spacing_mm: Sequence[float] = ()) -> float:
@@ -99,7 +97,12 @@ class Metric:
     measure: Measure
 
 
-_metrics = Registry(ENTRY_POINTS, Metric, lambda: (Metric("dice", dice), Metric("iou", iou)))
+METRICS = NamedRegistry(
+    "napari_samri.metrics",
+    Metric,
+    lambda: (Metric("dice", dice), Metric("iou", iou)),
+    noun="metric",
+)
 
 
 def register_metric(metric: Metric) -> None:
@@ -110,20 +113,12 @@ def register_metric(metric: Metric) -> None:
     InputError
         If another metric has that id.
     """
-    if known_metrics().get(metric.id, metric) != metric:
-        message = f"a metric with the id '{metric.id}' exists already; choose another id."
-        raise InputError(message)
-    _metrics.register(metric)
+    METRICS.register(metric)
 
 
 def unregister_metric(metric: Metric) -> None:
     """Remove a registered metric."""
-    _metrics.unregister(metric)
-
-
-def known_metrics() -> dict[str, Metric]:
-    """Return all metrics by id; what others bring under an id of ours does not hide it."""
-    return {metric.id: metric for metric in _metrics}
+    METRICS.unregister(metric)
 
 
 def find_metric(name: str) -> Metric:
@@ -132,10 +127,6 @@ def find_metric(name: str) -> Metric:
     Raises
     ------
     InputError
-        If there is none.
+        If there is none; the message names those that there are.
     """
-    metrics = known_metrics()
-    if name not in metrics:
-        message = f"no metric is called '{name}'; expected one of: {', '.join(metrics)}."
-        raise InputError(message)
-    return metrics[name]
+    return METRICS.find(name)

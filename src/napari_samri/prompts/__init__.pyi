@@ -1,10 +1,8 @@
 from .drawing import Line, Outline, Stroke
 from .outline import ellipse_outline, mask_to_box, rectangle_to_box
-from .prompt import Box, Point, Prompt
+from .prompt import Box, MaskRegion, Point, Prompt
 from .prompt_set import PromptSet
-from .record import PROMPTS
-from .region import MaskRegion
-from .request import SliceRequest, read_requests
+from .record import PROMPTS, SliceRequest, read_requests
 
 __all__ = [
     "PROMPTS",

@@ -9,8 +9,7 @@ from napari_samri.errors import InputError
 from napari_samri.prompts.clip import clip_box, clip_path, outside
 from napari_samri.prompts.drawing import check_path
 from napari_samri.prompts.outline import line_to_box, mask_to_box, polygon_to_mask
-from napari_samri.prompts.prompt import Box, Point, Prompt
-from napari_samri.prompts.region import MaskRegion
+from napari_samri.prompts.prompt import Box, MaskRegion, Point, Prompt
 from napari_samri.prompts.scribble import scribbles_to_points
 
 if TYPE_CHECKING:
