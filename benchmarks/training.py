@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from napari_samri.training.decoder import PromptedDecoder
 from random_vit_b import save_vit_b
 
 from napari_samri.datasets import Rules, prepare, write_manifest
@@ -106,8 +105,7 @@ class FromBank:
             pairs.row, pairs.label, pairs.dataset, batch=config.batch, masks_per_slice=4
         )
         self.source = BankSource(bank, torch.device("cpu"))
-        model = load_model(task.checkpoint, "cpu")
-        self.optimiser = Optimiser(PromptedDecoder(model), config, Ranks())
+        self.optimiser = Optimiser(load_model(task.checkpoint, "cpu").network, config, Ranks())
         self.numbers = self.plan.numbers(0, numbers_needed(config.objective.n_steps))
         self.micro = config.micro_batch
 

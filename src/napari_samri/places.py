@@ -51,7 +51,7 @@ def user_folder(kind: Kind, variable: str) -> Path:
     folder_of_user = _folder_of_user(kind)
     if folder_of_user is not None and _may_be_used(folder_of_user):
         return folder_of_user
-    fallback = _private_folder() / kind
+    fallback = _make_private_folder() / kind
     _tell(kind, folder_of_user, fallback, variable)
     return fallback
 
@@ -86,8 +86,8 @@ def _may_be_used(folder: Path) -> bool:
     return above.is_dir() and os.access(above, os.W_OK | os.X_OK)
 
 
-def _private_folder() -> Path:
-    """Return a folder among the temporary files that no other user can read or has made."""
+def _make_private_folder() -> Path:
+    """Make a folder among the temporary files that no other user can read, or return ours."""
     try:
         root = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
