@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -90,12 +91,20 @@ class Thresholder:
 
     def embed(self, slice_2d, *, window=None):
         assert window is None
-        return slice_2d
+        return SimpleNamespace(pixels=slice_2d, slice_shape=slice_2d.shape, key="one")
 
-    def predict(self, embedding, *, points_xy, point_labels, box_xyxy):
-        rows, columns = np.indices(embedding.shape)
+    def predict(self, embedding, *, points_xy, point_labels, box_xyxy, mask_logits, multimask):
+        assert mask_logits is None
+        assert not multimask
+        rows, columns = np.indices(embedding.slice_shape)
         x0, y0, x1, y1 = box_xyxy
-        mask = (embedding > 130) & (columns >= x0) & (columns <= x1) & (rows >= y0) & (rows <= y1)
+        mask = (
+            (embedding.pixels > 130)
+            & (columns >= x0)
+            & (columns <= x1)
+            & (rows >= y0)
+            & (rows <= y1)
+        )
         for (x, y), positive in _pairs(points_xy, point_labels):
             mask[int(y), int(x)] = positive
         return Candidates(mask[None], np.ones(1, np.float32), np.zeros((1, 2, 2), np.float32))

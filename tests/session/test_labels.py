@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from napari_samri.codec import Flaw, from_plain, to_plain
 from napari_samri.errors import InputError
-from napari_samri.session.labels import MAX_LABEL, PALETTE, Label, LabelTable
+from napari_samri.geometry import MAX_LABEL
+from napari_samri.session.labels import PALETTE, Label, LabelTable
 
 TABLES = st.builds(
     lambda entries: LabelTable(

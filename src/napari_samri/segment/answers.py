@@ -1,4 +1,4 @@
-"""Masks of all the objects that somebody prompts on one slice."""
+"""Masks of all the objects that are prompted on one slice."""
 
 from __future__ import annotations
 

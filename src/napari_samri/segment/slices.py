@@ -11,6 +11,7 @@ import numpy as np
 from napari_samri.errors import InputError
 from napari_samri.geometry import Plane, Volume, percentile_window
 from napari_samri.prompts import Box, Point, PromptSet
+from napari_samri.segment.answers import Answerer
 from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
 
 if TYPE_CHECKING:
@@ -57,16 +58,8 @@ def segment_slices(
     for request, plane, prompts in checked:
         with _naming(request, volume):
             embedding = predictor.embed(plane.extract(volume), window=window)
-        mask = np.zeros(plane.shape(volume), bool)
-        for prompt in prompts.split():
-            candidates = predictor.predict(
-                embedding,
-                points_xy=prompt.points_xy,
-                point_labels=prompt.point_labels,
-                box_xyxy=prompt.box_xyxy,
-            )
-            mask |= post(candidates.masks[0])
-        yield SliceMask(request, plane, prompts, mask)
+        answer = Answerer(predictor)(embedding, prompts.split(), post=post)
+        yield SliceMask(request, plane, prompts, answer.masks[0])
 
 
 def paint_labels(volume: Volume, masks: Sequence[SliceMask]) -> NDArray[np.uint16]:

@@ -8,9 +8,9 @@ from typing import Annotated, Self
 
 from napari_samri.codec import Form, integer, number, optional
 from napari_samri.errors import InputError
-from napari_samri.geometry import Plane
+from napari_samri.geometry import MAX_LABEL, Plane
 from napari_samri.prompts import PROMPTS, MaskRegion, PromptSet
-from napari_samri.session.labels import MAX_LABEL, Edit, LabelTable
+from napari_samri.session.labels import Edit, LabelTable
 
 Drawing = Annotated[PromptSet, PROMPTS]
 MAX_STEPS = 1000

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_samri.codec import convert, integer, text
 from napari_samri.errors import GeometryError, InputError
-from napari_samri.geometry import numbers, whole
+from napari_samri.geometry import MAX_LABEL, numbers, whole
 from napari_samri.prompts import MaskRegion
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-MAX_LABEL = 65535
 # Okabe and Ito's colours, which people with any colour vision can tell apart, on dark and light.
 PALETTE = (
     "#e69f00",
@@ -225,14 +224,6 @@ class LabelTable:
 
 
 # The voxels
-
-
-def plane_pixels(labels: Array, volume: Volume, plane: Plane) -> Array:
-    """Return a plane of the label array (rows, columns), a view."""
-    plane.check(volume)
-    block = labels if plane.time is None else labels[plane.time]
-    block = block.reshape(volume.spatial_shape)
-    return np.moveaxis(block, plane.axis, 0)[plane.index]
 
 
 def plane_voxels(labels: Array, plane: Plane, rows: Array, columns: Array) -> tuple[Array, ...]:

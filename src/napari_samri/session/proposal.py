@@ -15,7 +15,7 @@ from napari_samri.errors import InputError
 from napari_samri.prompts import Prompt, mask_to_box
 from napari_samri.segment import DEFAULT_MODEL, NO_POST_PROCESSING, ModelChoice, PostProcessing
 from napari_samri.session.history import Commit
-from napari_samri.session.labels import Edit, LabelTable, paint_edit, plane_pixels, plane_voxels
+from napari_samri.session.labels import Edit, LabelTable, paint_edit, plane_voxels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -210,7 +210,8 @@ def committed(
 def _commit_edit(preview: Preview, table: LabelTable, labels: Array, volume: Volume) -> Edit:
     """Return the edit that writes a mask as the active label, in place of the object it refines."""
     request, mask = preview.request, preview.mask
-    before = plane_pixels(labels, volume, request.plane)
+    request.plane.check(volume)
+    before = request.plane.of(labels)
     after = before.copy()
     if request.reopened is not None:
         # Its own label, even if another one has been chosen for it since.

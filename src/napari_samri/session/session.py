@@ -9,16 +9,14 @@ import numpy as np
 from psygnal import Signal
 
 from napari_samri.errors import InputError, SamriError
-from napari_samri.geometry import flag, whole
+from napari_samri.geometry import MAX_LABEL, flag, whole
 from napari_samri.session.history import Document, History, Reopened, Step
 from napari_samri.session.labels import (
-    MAX_LABEL,
     Edit,
     LabelTable,
     checked_labels,
     object_at,
     paint_edit,
-    plane_pixels,
     present_labels,
     relabel_edit,
     table_in,
@@ -207,7 +205,8 @@ class Session:
             If there is no object, or its label is locked.
         """
         row, column = whole(row, "the row"), whole(column, "the column")
-        label, mask = object_at(plane_pixels(self.labels, self.volume, plane), row, column)
+        plane.check(self.volume)
+        label, mask = object_at(plane.of(self.labels), row, column)
         self.document.table.check_unlocked(label)
         self.look_at(plane)
         reopened = {**self.document.reopened, plane: Reopened(label, mask)}
