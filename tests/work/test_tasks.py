@@ -19,6 +19,7 @@ from napari_samri.errors import InputError
 from napari_samri.jobs import Finished, Progressed, read_job
 from napari_samri.training import Objective, TrainConfig, find_objective
 from napari_samri.work import (
+    TASKS,
     Background,
     Data,
     EmbedConfig,
@@ -26,11 +27,9 @@ from napari_samri.work import (
     FinetuneTask,
     Task,
     WarmTask,
-    register_task,
     sbatch_script,
     task_from_json,
     task_to_json,
-    unregister_task,
 )
 from napari_samri.work.main import main as do
 from tests.work.hands import Hand, lent_hand
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 OBJECTIVE = replace(find_objective("samri-bp"), jitter=2, focal=7)
 TRAIN = TrainConfig(bank=Path("/a bank.zarr"), out=Path("/it's/a run"), objective=OBJECTIVE)
 EMBED = EmbedConfig(manifest=Path("/m.json"), out=Path("/b.zarr"))
-TASKS = (
+SAMPLES = (
     FinetuneTask(config=TRAIN, manifest=Path("/m.json")),
     EmbedTask(config=EMBED, data=Data(path=Path("/data"), rules=Rules(axis=2, train=7))),
     WarmTask(image=Path("/a.nii"), called="head", axis=2, time=3),
@@ -78,7 +77,12 @@ def other(item: Any, name: str) -> Any:
 
 def variants() -> Iterator[Task]:
     """Yield tasks that differ from the usual one in a single number each."""
-    train, embed, data, rules = TRAIN, replace(EMBED, ranks=4), TASKS[1].data, TASKS[1].data.rules
+    train, embed, data, rules = (
+        TRAIN,
+        replace(EMBED, ranks=4),
+        SAMPLES[1].data,
+        SAMPLES[1].data.rules,
+    )
     for each in fields(Objective):
         objective = replace(OBJECTIVE, **{each.name: other(OBJECTIVE, each.name)})
         yield FinetuneTask(config=replace(train, objective=objective))
@@ -98,13 +102,13 @@ def variants() -> Iterator[Task]:
     yield EmbedTask(config=embed, workers=3)
     yield EmbedTask(config=embed, dask="tcp://here:1")
     for each in fields(WarmTask):
-        yield replace(TASKS[2], **{each.name: other(TASKS[2], each.name)})
+        yield replace(SAMPLES[2], **{each.name: other(SAMPLES[2], each.name)})
 
 
 def test_every_number_is_written_and_read() -> None:
     every = list(variants())
     assert len(set(map(repr, every))) == len(every) > 60, "each differs from all others"
-    for task in (*TASKS, *every):
+    for task in (*SAMPLES, *every):
         text = json.dumps(task_to_json(task))
         assert task_from_json(json.loads(text)) == task
 
@@ -147,7 +151,7 @@ def test_what_no_script_can_do_is_refused() -> None:
     with pytest.raises(InputError, match="on a bank that is there"):
         sbatch_script(FinetuneTask(config=TRAIN, manifest=Path("/m.json")))
     with pytest.raises(InputError, match="no script for such a task"):
-        sbatch_script(TASKS[2])
+        sbatch_script(SAMPLES[2])
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,7 @@ def test_what_no_script_can_do_is_refused() -> None:
 )
 def test_damaged_tasks_are_refused_in_words(change: dict[str, Any], text: str) -> None:
     with pytest.raises(InputError, match=text):
-        task_from_json(task_to_json(TASKS[2]) | change)
+        task_from_json(task_to_json(SAMPLES[2]) | change)
 
 
 def test_a_task_from_a_file_or_as_it_stands(
@@ -230,7 +234,7 @@ def test_errors_name_flags_on_the_command_line_alone(
 class Counting(Task):
     """Counts, for a test."""
 
-    kind: ClassVar[str] = "count"
+    id: ClassVar[str] = "count"
 
     to: int = 3
 
@@ -244,17 +248,22 @@ class Counting(Task):
         yield Finished(text=f"counted to {self.to}")
 
 
+def counting() -> type[Task]:
+    """Return what an entry point stands for."""
+    return Counting
+
+
 hand = pytest.fixture(lent_hand, name="hand")
 
 
 def test_a_task_of_another_package_is_known_and_forgotten() -> None:
-    register_task(Counting)
+    TASKS.register(Counting)
     try:
         assert task_from_json(task_to_json(Counting(to=5))) == Counting(to=5)
-        with pytest.raises(InputError, match="already a task called 'count'"):
-            register_task(type("Other", (Counting,), {}))
+        with pytest.raises(InputError, match="a task with the id 'count' exists already"):
+            TASKS.register(type("Other", (Counting,), {}))
     finally:
-        unregister_task(Counting)
+        TASKS.unregister(Counting)
     with pytest.raises(InputError, match="kind is 'count'"):
         task_from_json({"version": 1, "kind": "count", "to": 5})
 
@@ -263,19 +272,22 @@ def test_a_task_of_another_package_runs_as_a_job(
     hand: Hand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its process finds it by the entry point of an installed package."""
-    from tests.work import test_tasks as module
+    from tests.work import test_tasks as module  # as its process imports it
 
     package = tmp_path / "counting-1.dist-info"
     package.mkdir()
     (package / "METADATA").write_text("Metadata-Version: 2.1\nName: counting\nVersion: 1\n")
-    entry = f"[napari_samri.tasks]\ncount = {module.__name__}:Counting\n"
+    entry = f"[napari_samri.tasks]\ncount = {module.__name__}:counting\n"
     (package / "entry_points.txt").write_text(entry)
     paths = [str(tmp_path), str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    job = Background(hand.relay, ("count",))
-    job.start(module.Counting(to=4))
-    hand.until(lambda: not job.status.busy)
+    TASKS.register(module.Counting)  # where it was started; packages were looked at already
+    try:
+        job = Background(hand.relay, ("count",))
+        job.start(module.Counting(to=4))
+        hand.until(lambda: not job.status.busy)
+    finally:
+        TASKS.unregister(module.Counting)
     assert (job.status.phase, job.status.text) == ("finished", "counted to 4")
     assert (job.status.done, job.status.total) == (4, 4)
     assert job.run is not None

@@ -50,7 +50,7 @@ class EmbedWidget(JobWidget):
             "Embed every slice of the selected image along the axis in view, so that the Segment "
             "widget, with the same model, never has to wait for one"
         )
-        kinds = (EmbedTask.kind, WarmTask.kind)
+        kinds = (EmbedTask.id, WarmTask.id)
         self.job = Background(relay_steps, kinds, keep=self.settings.keep_running)
         heading = QLabel("For the Segment widget")
         self.stack((self.models, self.form, self.progress, heading, self.warm))

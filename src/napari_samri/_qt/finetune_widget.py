@@ -63,7 +63,7 @@ class FinetuneWidget(JobWidget):
         self.use = button("Use it now", "List the best decoder so far, and segment with it")
         self.look = button("Show masks", "The masks of a few slices, which follow the training")
         keep = self.settings.keep_running
-        self.job = Background(relay_steps, (FinetuneTask.kind,), keep=keep)
+        self.job = Background(relay_steps, (FinetuneTask.id,), keep=keep)
         self._preview: PreviewLayers | None = None
         self._of_labels = Connections()
         self._asked = 0  # only the answer about the newest source counts

@@ -89,7 +89,7 @@ class JobForm(QWidget):
         InputError
             If one is no number.
         """
-        fields = {field.name: field for field in options_of(kind)}
+        fields = {field.name: field for field in options_of(kind) if field.option.form}
         return {
             name: value_of(fields[name], row) for name, row in self.rows.items() if name in fields
         }

@@ -13,10 +13,9 @@ from napari_samri.atomic import remove_all_leftovers
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError, StoreError
 from napari_samri.jobs import Event, Finished, Measured, Noted, Progressed, Started, Stopped, never
-from napari_samri.models import load_model, resolve_device
+from napari_samri.models import card_of, load_model, resolve_device
 from napari_samri.training.config import turned_bank
 from napari_samri.training.curves import add_point, save_picture
-from napari_samri.training.export import first_card, save_best
 from napari_samri.training.optimise import Optimiser
 from napari_samri.training.pairs import UNTOUCHED, VALIDATION_SPLITS, split_pairs
 from napari_samri.training.plan import EpochPlan
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_samri.jobs import Cancel
+    from napari_samri.models import DecoderCard, LoadedModel
     from napari_samri.training.config import TrainConfig
     from napari_samri.training.pairs import Pairs
     from napari_samri.training.ranks import Ranks
@@ -110,11 +110,22 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
         plan=_plan_of(pairs, config),
         validation={split: chosen_of(split) for split in VALIDATION_SPLITS},
         untouched=chosen_of(UNTOUCHED),
-        card=first_card(config, model, bank, len(pairs)),
+        card=_first_card(config, model, bank, len(pairs)),
         identity=identity,
         state=state,
         cancel=cancel,
     )
+
+
+def _first_card(config: TrainConfig, model: LoadedModel, bank: Bank, samples: int) -> DecoderCard:
+    """Return the card of a run's decoders, but for what changes from epoch to epoch."""
+    card = card_of(
+        model,
+        title=f"{model.spec.title}, tuned ({config.out.name})",
+        objective=config.objective.as_dict(),
+        trains_quality=config.objective.trains_quality,
+    )
+    return replace(card, bank=bank.fingerprint, seed=config.seed, samples=samples)
 
 
 def _plan_of(pairs: Pairs, config: TrainConfig) -> EpochPlan:
@@ -227,10 +238,10 @@ def _keep_best(run: Run, epoch: int, found: Mapping[str, float]) -> None:
             state.best[split] = dice
             if split == next(iter(found)):
                 state.best_epoch = epoch
-            save_best(run, split, found)
+            run.save_best(split, found)
     if not found:
         state.best_epoch = epoch
-        save_best(run, "train", found)
+        run.save_best("train", found)
 
 
 def _note_curve(run: Run, point: Measured) -> Iterator[Event]:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from napari_samri.jobs import Noted, run_ahead
-from napari_samri.models import DECODER_PREFIX, read_checkpoint
-from napari_samri.training.export import best_path
+from napari_samri.models import DECODER_PREFIX, read_checkpoint, write_decoder
 from napari_samri.training.plan import micro_batches, share_of
 from napari_samri.training.state import FILE, save_state
 from napari_samri.training.step import numbers_needed
 from napari_samri.training.validate import mean_dice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from napari_samri.embeddings.bank import Bank
     from napari_samri.jobs import Cancel
@@ -214,6 +214,21 @@ class Run:
         self._validating = time.perf_counter() - begin
         return found
 
+    def save_best(self, split: str, dice: Mapping[str, float]) -> None:
+        """Write the decoder as it is now, by the first rank, with its own Dice on each split.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses; the one before is still there.
+        """
+        if not self.ranks.first:
+            return
+        scores = {f"dice, {name}": round(value, 4) for name, value in dice.items()}
+        card = replace(self.card, epochs=self.state.epoch + 1, scores=scores)
+        tensors = self.model.network.trainable.state_dict()
+        write_decoder(best_path(self.config.out, split), tensors, card)
+
     def tested(self) -> float | None:
         """Return the Dice of the decoder that was best on zero-shot, where nothing was chosen.
 
@@ -275,6 +290,12 @@ class Run:
     def _save_now_and_then(self) -> None:
         if time.monotonic() - self._saved > SAVE_SECONDS:
             self.save()
+
+
+def best_path(out: Path, split: str) -> Path:
+    """Return where the decoder that was best on a split is kept."""
+    name = "best" if split in {"validation", "train"} else f"best-{split}"
+    return out / f"{name}.safetensors"
 
 
 def _masks(groups: list[Group]) -> int:

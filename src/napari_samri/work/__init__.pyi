@@ -23,7 +23,7 @@ from .places import (
     suggested_of_image,
     suggested_run,
 )
-from .registry import register_task, task_from_json, task_to_json, unregister_task
+from .registry import TASKS, task_from_json, task_to_json
 from .run import IMAGES, Status
 from .slurm import sbatch_script
 from .task import Made, Task
@@ -34,6 +34,7 @@ __all__ = [
     "FEW_MASKS",
     "IMAGES",
     "RUN_BANK",
+    "TASKS",
     "Background",
     "Data",
     "EmbedConfig",
@@ -54,7 +55,6 @@ __all__ = [
     "first_free",
     "main",
     "masks_to_learn",
-    "register_task",
     "run_folder",
     "run_task",
     "sbatch_script",
@@ -65,6 +65,5 @@ __all__ = [
     "suggested_run",
     "task_from_json",
     "task_to_json",
-    "unregister_task",
     "warm_cache",
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.codec import Flaw, Tagged, parse_json
+from napari_samri.codec import Flaw, Tagged, any_object, parse_json
 from napari_samri.errors import InputError
+from napari_samri.plugins import NamedRegistry
 from napari_samri.work.tasks import EmbedTask, FinetuneTask, WarmTask
 
 if TYPE_CHECKING:
@@ -15,37 +15,17 @@ if TYPE_CHECKING:
 
     from napari_samri.work.task import Task
 
-ENTRY_POINTS = "napari_samri.tasks"
 VERSION = "version"
-_OWN: tuple[type[Task], ...] = (EmbedTask, FinetuneTask, WarmTask)
-_registered: dict[str, type[Task]] = {}
-
-
-def register_task(kind: type[Task]) -> None:
-    """Make a kind of task known; one of another package is found by its entry point too.
-
-    The process that does a task is not the one that made it: there, only entry points of the
-    group ``napari_samri.tasks`` are known.
-
-    Raises
-    ------
-    InputError
-        If another one has its name.
-    """
-    if _kinds().get(kind.kind, kind) is not kind:
-        message = f"there is already a task called {kind.kind!r}; give this one another name."
-        raise InputError(message)
-    _registered[kind.kind] = kind
-
-
-def unregister_task(kind: type[Task]) -> None:
-    """Forget a kind of task that was registered."""
-    _registered.pop(kind.kind, None)
+# Classes: a package's entry point is a function that returns one or several. The process that does
+# a task is not the one that made it: there, entry points alone are known.
+TASKS: NamedRegistry[type[Task]] = NamedRegistry(
+    "napari_samri.tasks", type, lambda: (EmbedTask, FinetuneTask, WarmTask), noun="task"
+)
 
 
 def task_to_json(task: Task) -> dict[str, Any]:
     """Return a task as JSON values: whole, with every number."""
-    return {VERSION: task.version, **Tagged(_kinds()).to_plain(task)}
+    return {VERSION: task.version, **Tagged(TASKS.known()).to_plain(task)}
 
 
 def task_from_json(value: Mapping[str, Any]) -> Task:
@@ -58,7 +38,7 @@ def task_from_json(value: Mapping[str, Any]) -> Task:
     """
     fields = {name: entry for name, entry in value.items() if name != VERSION}
     try:
-        task = Tagged(_kinds()).from_plain(fields)
+        task = Tagged(TASKS.known()).from_plain(fields)
     except Flaw as flaw:
         message = f"the task cannot be read: {flaw}. Start it again."
         raise InputError(message) from flaw
@@ -78,19 +58,4 @@ def task_to_text(task: Task) -> str:
 
 def task_from_text(text: str, source: str = "the task") -> Task:
     """Read what `task_to_text` returned; raises as `task_from_json`."""
-    return task_from_json(parse_json(text, _object, source))
-
-
-def _object(value: object) -> Any:
-    if isinstance(value, dict):
-        return value
-    message = "is no task"
-    raise Flaw(message)
-
-
-def _kinds() -> dict[str, type[Task]]:
-    found = {kind.kind: kind for kind in _OWN}
-    for entry in entry_points(group=ENTRY_POINTS):
-        kind = entry.load()
-        found[kind.kind] = kind
-    return found | _registered
+    return task_from_json(parse_json(text, any_object, source))

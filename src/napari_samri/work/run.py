@@ -295,7 +295,7 @@ def find_runs(*kinds: str) -> list[Run]:
         jobs.sort(key=_number)
         with suppress(InputError):
             runs.append(Run(jobs, _task_of(jobs[0])))
-    return [run for run in runs if run.task.kind in kinds]
+    return [run for run in runs if run.task.id in kinds]
 
 
 def run_to_show(*kinds: str) -> Run | None:

@@ -82,7 +82,7 @@ class Task(ABC):
     """
 
     # Names it in JSON.
-    kind: ClassVar[str]
+    id: ClassVar[str]
     # Of what its JSON means; one of another version is refused.
     version: ClassVar[int] = 1
     # Why nothing else can be started.

@@ -42,7 +42,7 @@ class EmbedTask(Task):
         Address of a Dask scheduler, on whose workers it runs; empty: here.
     """
 
-    kind: ClassVar[str] = "embed"
+    id: ClassVar[str] = "embed"
     busy_text: ClassVar[str] = "something is being embedded already; wait for it, or cancel it."
     stopping_text: ClassVar[str] = "Stopping after the slice that is being embedded"
     all_done_text: ClassVar[str] = "All slices are embedded."
@@ -129,14 +129,14 @@ class WarmTask(Task):
         As in `EmbedConfig`.
     """
 
-    kind: ClassVar[str] = "warm"
+    id: ClassVar[str] = "warm"
     busy_text: ClassVar[str] = EmbedTask.busy_text
     stopping_text: ClassVar[str] = EmbedTask.stopping_text
 
     image: Path
     called: str = ""
-    axis: int = option(0, choices=(0, 1, 2), help="for --warm")
-    time: int | None = option(None, help="for --warm: time point of a 4D image")
+    axis: int = option(0, choices=(0, 1, 2), help="for --warm", form=False)
+    time: int | None = option(None, help="for --warm: time point of a 4D image", form=False)
     model: str = option("starter", MODEL)
     family: str | None = option(None, FAMILY)
     device: str = option("auto", DEVICE)
@@ -194,7 +194,7 @@ class FinetuneTask(Task):
         If turned copies are asked for of a bank.
     """
 
-    kind: ClassVar[str] = "finetune"
+    id: ClassVar[str] = "finetune"
     busy_text: ClassVar[str] = "something is being trained already; wait for it, or cancel it."
     stopping_text: ClassVar[str] = "Stopping; the best so far is kept"
     lists_notes_of: ClassVar[str] = "masks"
