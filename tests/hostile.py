@@ -322,7 +322,9 @@ def _make_events(folder: Path) -> Path:
 
 
 def _read_events(path: Path) -> object:
-    return list(_jobs()[1].events())
+    from tests.jobs.following import follow
+
+    return list(follow(_jobs()[1]))
 
 
 def _make_curves(folder: Path) -> Path:

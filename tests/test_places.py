@@ -14,7 +14,7 @@ from napari_samri import places
 from napari_samri.embeddings.cache import cache_dir
 from napari_samri.errors import InputError, InputWarning, StoreError
 from napari_samri.filenames import expand_user
-from napari_samri.jobs.folders import state_dir
+from napari_samri.jobs.job_folder import state_dir
 from napari_samri.models import models_dir
 from napari_samri.places import home_folder, user_folder
 from napari_samri.session.settings import settings_path

@@ -29,16 +29,16 @@ def test_demo(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert labels.shape == template.shape
     np.testing.assert_array_equal(labels.affine, template.affine)
     found = np.unique(np.asarray(labels.dataobj))
-    assert set(found) == {0, *(task.request.label for task in demo.TASKS)}
+    assert set(found) == {0, *(example.request.label for example in demo.EXAMPLES)}
     lines = capsys.readouterr().out.splitlines()[1:]
-    assert len(lines) == len(demo.TASKS)
+    assert len(lines) == len(demo.EXAMPLES)
     scores = []
-    for line, task in zip(lines, demo.TASKS, strict=True):
+    for line, example in zip(lines, demo.EXAMPLES, strict=True):
         score, name = line.split(maxsplit=1)
-        assert name == task.name
+        assert name == example.name
         scores.append(float(score))
     assert max(scores) > 0.9
-    for number in range(1, len(demo.TASKS) + 1):
+    for number in range(1, len(demo.EXAMPLES) + 1):
         with Image.open(out / f"slice-{number}.png") as picture:
             assert min(picture.size) > 300
 

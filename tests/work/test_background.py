@@ -25,7 +25,7 @@ from napari_samri.jobs.events import (
     Stopped,
     event_to_line,
 )
-from napari_samri.jobs.folders import jobs_dir
+from napari_samri.jobs.job_folder import jobs_dir
 from napari_samri.training import TrainConfig
 from napari_samri.work import (
     Background,

@@ -17,7 +17,8 @@ from napari_samri.cli.program import main, parser
 from napari_samri.datasets import Rules
 from napari_samri.errors import InputError
 from napari_samri.jobs import Finished, Progressed, read_job
-from napari_samri.training import Objective, TrainConfig, find_objective
+from napari_samri.training import TrainConfig, find_objective
+from napari_samri.training.objective import Objective
 from napari_samri.work import (
     TASKS,
     Background,

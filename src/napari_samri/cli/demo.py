@@ -23,7 +23,7 @@ LABELS_FILE = "labels.nii.gz"
 
 
 @dataclass(frozen=True)
-class Task:
+class Example:
     """An object of the template, its prompts, and the mask that it is compared with."""
 
     name: str
@@ -32,18 +32,18 @@ class Task:
 
 
 # In the template's own voxels (RAS, 1 mm, shape 197 x 233 x 189).
-TASKS = (
-    Task(
+EXAMPLES = (
+    Example(
         "brain, axial, by a box",
         "brain",
         SliceRequest(axis=2, index=100, boxes=((28, 35, 168, 200),), label=1),
     ),
-    Task(
+    Example(
         "brain, sagittal, by a box and a point off it",
         "brain",
         SliceRequest(axis=0, index=98, boxes=((35, 0, 203, 148),), points=((195, 8, 0),), label=1),
     ),
-    Task(
+    Example(
         "brain, coronal, by two points on it and two off it",
         "brain",
         SliceRequest(
@@ -53,7 +53,7 @@ TASKS = (
             label=1,
         ),
     ),
-    Task(
+    Example(
         "white matter, axial, by a box and points for each side",
         "wm",
         SliceRequest(
@@ -93,12 +93,12 @@ def run(options: argparse.Namespace) -> None:
     make_folder(options.out)
     predictor = load_predictor(options.model)
     say(f"{predictor.spec.title} on {predictor.device}: {predictor.spec.description}")
-    masks = list(segment_slices(predictor, volume, [task.request for task in TASKS]))
+    masks = list(segment_slices(predictor, volume, [example.request for example in EXAMPLES]))
     save_labels(options.out / LABELS_FILE, paint_labels(volume, masks), volume)
     rows = []
-    for number, (task, mask) in enumerate(zip(TASKS, masks, strict=True), start=1):
-        score = dice(mask.mask, mask.plane.extract(_truth(task, volume)) > 0)
-        rows.append(f"{score:.3f}  {task.name}")
+    for number, (example, mask) in enumerate(zip(EXAMPLES, masks, strict=True), start=1):
+        score = dice(mask.mask, mask.plane.extract(_truth(example, volume)) > 0)
+        rows.append(f"{score:.3f}  {example.name}")
         save_picture(options.out / f"slice-{number}.png", picture(volume, [mask]))
     show("Dice against the template's own masks\n" + "\n".join(rows) + "\n")
     say(f"labels and pictures are in {options.out.absolute()}")
@@ -106,15 +106,15 @@ def run(options: argparse.Namespace) -> None:
         _open_viewer(template, options.out / LABELS_FILE)
 
 
-def _truth(task: Task, volume: Volume) -> Volume:
-    """Return the mask of a task on the template's grid: the brain itself, or a tissue map."""
+def _truth(example: Example, volume: Volume) -> Volume:
+    """Return the mask of a example on the template's grid: the brain itself, or a tissue map."""
     from dataclasses import replace
 
     from napari_samri.io import load_volume, template_file
 
-    if task.truth == "brain":
+    if example.truth == "brain":
         return replace(volume, array=volume.array > 0)
-    tissue = load_volume(template_file(task.truth))
+    tissue = load_volume(template_file(example.truth))
     return replace(tissue, array=tissue.array > TISSUE_THRESHOLD)
 
 

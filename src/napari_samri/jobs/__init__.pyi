@@ -10,7 +10,6 @@ from .detached import (
     read_job,
     start_job,
 )
-from .durations import duration
 from .events import (
     Cancel,
     Event,
@@ -25,7 +24,7 @@ from .events import (
     is_last,
     never,
 )
-from .folders import STATE_VARIABLE, state_dir
+from .job_folder import STATE_VARIABLE, state_dir
 from .memory import keep_memory
 from .report_file import reporting
 from .terminal import (
@@ -34,6 +33,7 @@ from .terminal import (
     EXIT_PARTIAL,
     EventPrinter,
     ProgressLine,
+    duration,
     printable,
     say,
     saying_warnings,

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from napari_samri.codec import integer, read_json
 from napari_samri.errors import InputError, StoreError
 from napari_samri.jobs.events import line_to_event
+from napari_samri.places import user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +28,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+STATE_VARIABLE = "NAPARI_SAMRI_STATE"
 EVENTS, LOCK, STOP, LOG, JOB = "events.jsonl", "running.lock", "STOP", "log.txt", "job.json"
 PID = "pid"
 _TAIL_BYTES = 2000
 _LARGEST_PID = (1 << 31) - 1
 _PID_BYTES = 32
+
+
+def state_dir() -> Path:
+    """Return the user's folder of state; ``NAPARI_SAMRI_STATE`` overrides it."""
+    return user_folder("state", STATE_VARIABLE)
+
+
+def jobs_dir() -> Path:
+    """Return the folder of jobs that outlive the window."""
+    return state_dir() / "jobs"
 
 
 class EventFile:
