@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,35 @@ def test_a_face_has_what_it_names(folder: Path) -> None:
     assert face.__all__
     for name in face.__all__:
         assert getattr(face, name) is not None
+
+
+def taken_from_faces(path: Path) -> set[tuple[str, str]]:
+    """Return the faces that a file imports names from, with the names; of its own room none."""
+    mine = module_of(path) if path.is_relative_to(PACKAGE) else ""
+    return {
+        (f"napari_samri.{node.module}" if node.level else str(node.module), alias.name)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+        if not mine.startswith(f"{node.module}.")
+    }
+
+
+def test_a_face_names_only_what_is_used_outside_its_room() -> None:
+    """Or what the documentation names, for packages that add to this one."""
+    root = Path(__file__).parents[1]
+    files = [*PACKAGE.rglob("*.py"), PACKAGE / "__init__.pyi"]
+    files += [each for folder in ("tests", "tools") for each in (root / folder).rglob("*.py")]
+    taken = set().union(*map(taken_from_faces, files))
+    pages = "".join(
+        each.read_text(encoding="utf-8")
+        for each in [*(root / "docs").rglob("*.md"), root / "CONTRIBUTING.md"]
+    )
+    unused = [
+        f"{room}: {name}"
+        for room in map(module_of, FACES)
+        if room not in {"napari_samri", "napari_samri._qt"}
+        for name in importlib.import_module(room).__all__
+        if (room, name) not in taken and not re.search(rf"\b{name}\b", pages)
+    ]
+    assert unused == [], "take these out of their room's __init__.pyi"

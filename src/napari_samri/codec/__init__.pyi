@@ -1,5 +1,5 @@
 from .compound import list_of, map_of, record, row_of
-from .document import LIMIT_BYTES, parse_json, read_bytes, read_json
+from .document import parse_json, read_bytes, read_json
 from .flaw import Flaw, shown
 from .salvage import Sorted, Unreadable, read_each
 from .tensor_file import DIGEST, matches_digest, with_digest
@@ -20,7 +20,6 @@ from .values import (
 
 __all__ = [
     "DIGEST",
-    "LIMIT_BYTES",
     "Axes",
     "Flaw",
     "Form",

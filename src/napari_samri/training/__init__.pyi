@@ -2,7 +2,7 @@ from .config import TrainConfig, small_data, turned_bank
 from .cost import Counts, Estimate, estimate
 from .curves import LOSS, draw_curves, read_curves
 from .loop import fit
-from .objective import OBJECTIVES, find_objective
+from .objective import find_objective
 from .pairs import is_held_out, split_pairs
 from .preview import PREVIEW, Preview, read_preview
 from .state import FILE
@@ -10,7 +10,6 @@ from .state import FILE
 __all__ = [
     "FILE",
     "LOSS",
-    "OBJECTIVES",
     "PREVIEW",
     "Counts",
     "Estimate",

@@ -26,9 +26,8 @@ from .places import (
 from .registry import TASKS, task_from_json, task_to_json
 from .run import IMAGES, Status
 from .slurm import sbatch_script
-from .task import Made, Task
+from .task import Task
 from .tasks import EmbedTask, FinetuneTask, WarmTask
-from .warm import warm_cache
 
 __all__ = [
     "FEW_MASKS",
@@ -41,7 +40,6 @@ __all__ = [
     "EmbedTask",
     "Facts",
     "FinetuneTask",
-    "Made",
     "Status",
     "Task",
     "WarmTask",
@@ -65,5 +63,4 @@ __all__ = [
     "suggested_run",
     "task_from_json",
     "task_to_json",
-    "warm_cache",
 ]
