@@ -259,7 +259,7 @@ def _make_journal(folder: Path) -> Path:
 
 
 def _read_journal(path: Path) -> object:
-    from napari_samri.session.journal import sweep_journals
+    from napari_samri.session.recovery import sweep_journals
 
     return sweep_journals(_volume())
 

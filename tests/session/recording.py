@@ -9,8 +9,7 @@ import numpy as np
 
 from napari_samri.codec import from_plain
 from napari_samri.jobs.wire import Message, encode_message, read_message
-from napari_samri.session.journal import Journal
-from napari_samri.session.record import FRAMES, Page, Stepped
+from napari_samri.session.journal import FRAMES, Journal, Page, Stepped
 
 if TYPE_CHECKING:
     from napari_samri.session.history import Document

@@ -23,8 +23,8 @@ from napari_samri.jobs.wire import Message, encode_message
 from napari_samri.prompts import Box, Point, PromptSet
 from napari_samri.session import journal as journal_module
 from napari_samri.session.history import Document
-from napari_samri.session.journal import Journal, image_identity, journals_dir, sweep_journals
-from napari_samri.session.record import Page
+from napari_samri.session.journal import Journal, Page, image_identity, journals_dir
+from napari_samri.session.recovery import sweep_journals
 from tests.session.fakes import Bench, make_volume
 
 ROOT = Path(__file__).parents[2]

@@ -1,8 +1,9 @@
 from .engine import Engine, ProcessEngine
 from .history import Document
-from .journal import Journal, discard_journal, image_identity, sweep_journals
+from .journal import Journal, discard_journal, image_identity
 from .labels import Edit, Label, LabelTable, checked_labels, differing_voxels
 from .proposal import Preview
+from .recovery import sweep_journals
 from .saving import Savable, SaveJob, prepare_save, read_saved
 from .scheduler import Scheduler
 from .session import Session

@@ -5,43 +5,34 @@ changed. It is locked while its session lives: one that is not locked belongs to
 ended without saving, and is offered again. Journals name neither the image nor the patient.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import time
-import warnings
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event as Flag
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal, Self
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
-from napari_samri.codec import Flaw
-from napari_samri.errors import InputError, InputWarning, SamriError, StoreError
+from napari_samri.codec import Form, Tagged, convert, integer, text, to_plain
+from napari_samri.errors import StoreError
+from napari_samri.geometry import Plane, Volume
 from napari_samri.jobs import STATE_VARIABLE, Message, encode_message, state_dir
-from napari_samri.session.labels import paint_edit
-from napari_samri.session.record import FRAMES, Beginning, Page, Saved, Stepped
-from napari_samri.session.replay import replay
+from napari_samri.prompts import MaskRegion
+from napari_samri.session.history import Commit, Document, Drawing, Reopened
+from napari_samri.session.labels import Edit, LabelId, LabelTable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-
-    from numpy.typing import NDArray
-
-    from napari_samri.geometry import Volume
-    from napari_samri.session.history import Commit, Document
-    from napari_samri.session.labels import Edit
-
-    Array = NDArray[Any]
+Array = NDArray[Any]
 
 SUFFIX = ".journal"
 # What keeps a step from being written: a disk, a lock, memory, or a value that has no JSON. What
@@ -73,6 +64,137 @@ def _identify(volume: Volume) -> str:
     else:
         digest.update(np.ascontiguousarray(volume.array).data)
     return digest.hexdigest()[:32]
+
+
+def discard_journal(path: Path) -> None:
+    """Delete a journal whose session is over."""
+    delete_file(path)
+    delete_file(Path(f"{path}.lock"))
+
+
+def delete_file(path: Path) -> None:
+    """Delete a file if it is there; one that cannot be deleted is left."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+# What it holds, one frame after another
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    plane: Plane
+    prompts: Drawing
+
+
+@dataclass(frozen=True)
+class _ReopenedOn:
+    plane: Plane
+    label: LabelId
+    mask: MaskRegion
+
+
+@dataclass(frozen=True)
+class Page:
+    """A document but for its commits."""
+
+    drawn: tuple[_Drawn, ...]
+    reopened: tuple[_ReopenedOn, ...]
+    table: LabelTable
+
+    @classmethod
+    def of(cls, document: Document) -> Self:
+        """Return a document's page."""
+        drawn = tuple(_Drawn(*each) for each in document.drawn.items())
+        reopened = tuple(
+            _ReopenedOn(plane, entry.label, entry.mask)
+            for plane, entry in document.reopened.items()
+        )
+        return cls(drawn, reopened, document.table)
+
+    def document(self, commits: tuple[Commit, ...] = ()) -> Document:
+        """Return the document of this page and these commits."""
+        drawn = {each.plane: each.prompts for each in self.drawn}
+        reopened = {each.plane: Reopened(each.label, each.mask) for each in self.reopened}
+        return Document(drawn, reopened, self.table, commits)
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(name)
+    except TypeError as error:
+        raise ValueError(*error.args) from error
+    if dtype.kind not in "iu":
+        message = "expected integers"
+        raise ValueError(message)
+    return dtype
+
+
+def _unread(value: object) -> object:
+    return value
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Beginning:
+    """What a journal begins with: the labels that were there.
+
+    Parameters
+    ----------
+    version : int
+        Of the journal.
+    identity : str
+        Of the image.
+    shape, dtype
+        Of the label array.
+    base : uint8 array or None
+        The labels, compressed by zlib; None if there were none.
+    time : float
+        In seconds since 1970.
+    """
+
+    version: Literal[1] = 1
+    identity: str = ""
+    shape: tuple[Annotated[int, integer(0)], ...]
+    dtype: Annotated[np.dtype[Any], Form(convert(text(8), _dtype), lambda dtype: dtype.str)]
+    base: NDArray[np.uint8] | None = None
+    time: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stepped:
+    """A step of a session.
+
+    Parameters
+    ----------
+    document : Page
+        As it is after the step. It is written, but not read, as a `Page`: of all steps, only the
+        last one's is needed.
+    kept : int
+        How many of the commits are still there.
+    added : tuple of Commit
+        Which came after these.
+    where, after : integer array (N,), or None
+        Flat indices of the voxels that changed, and their labels.
+    """
+
+    document: Annotated[Any, Form(_unread, to_plain)]
+    kept: Annotated[int, integer(0)]
+    added: tuple[Commit, ...]
+    where: NDArray[Any] | None = None
+    after: NDArray[Any] | None = None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """All up to here is in a file of the user's."""
+
+
+FRAMES: Tagged[Beginning | Stepped | Saved] = Tagged(
+    {"session": Beginning, "step": Stepped, "saved": Saved}, unknown="drop"
+)
+
+
+# Writing
 
 
 class Journal:
@@ -136,9 +258,9 @@ class Journal:
         self._thread.join()
         self._started = False
         if not keep:
-            _delete(self.path)
+            delete_file(self.path)
         self._lock.release()
-        _delete(Path(self._lock.lock_file))
+        delete_file(Path(self._lock.lock_file))
 
     def _put(self, frame: Stepped | Saved) -> None:
         if not self._started:
@@ -198,123 +320,6 @@ class Journal:
         return Beginning(
             identity=self._identity, shape=shape, dtype=dtype, base=base, time=time.time()
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Recovered:
-    """What a session left behind that was not saved.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The journal.
-    time : float
-        When it was written last, in seconds since 1970.
-    labels : integer array
-    document : Document
-    """
-
-    path: Path
-    time: float
-    labels: Array
-    document: Document
-
-    def edit(self, labels: Array) -> Edit:
-        """Return the edit that turns a session's labels into the recovered ones.
-
-        Raises
-        ------
-        InputError
-            If their dtype does not hold the recovered ones.
-        """
-        where = np.nonzero(labels != self.labels)
-        after = self.labels[where]
-        highest = np.iinfo(labels.dtype).max
-        if len(after) and after.max() > highest:
-            message = (
-                f"the unsaved work has labels up to {after.max()}, but the labels are "
-                f"{labels.dtype}, which ends at {highest}; start with a new labels layer."
-            )
-            raise InputError(message)
-        return paint_edit(labels, where, after)
-
-    def discard(self) -> None:
-        """Delete the journal."""
-        discard_journal(self.path)
-
-
-def discard_journal(path: Path) -> None:
-    """Delete a journal whose session is over."""
-    _delete(path)
-    _delete(Path(f"{path}.lock"))
-
-
-def sweep_journals(volume: Volume, besides: Collection[Path] = ()) -> Recovered | None:
-    """Return the newest unsaved work on an image whose session is over, or None.
-
-    Journals found on the way in which all work was saved are deleted. An InputWarning names
-    those that cannot be read, or not to their end.
-
-    Parameters
-    ----------
-    volume : Volume
-    besides : collection of paths
-        Journals of work that is not lost, since its labels are still open.
-    """
-    found = sorted(
-        journals_dir().glob(f"{image_identity(volume)}-*{SUFFIX}"),
-        key=_modified,
-    )
-    for path in reversed([path for path in found if path not in besides]):
-        recovered = _recover(path, volume)
-        if recovered is not None:
-            return recovered
-    return None
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:  # deleted in the meantime
-        return 0.0
-
-
-def _delete(path: Path) -> None:
-    """Delete a file if it is there; one that cannot be deleted is left."""
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
-
-
-def _recover(path: Path, volume: Volume) -> Recovered | None:
-    lock = FileLock(f"{path}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return None  # its session lives
-    try:
-        found = replay(path, volume)
-        if found.problem:
-            _tell(path, found.problem)
-        elif found.labels is None:
-            _delete(path)  # nothing is left to be saved
-        if found.labels is None:
-            return None
-        return Recovered(path, _modified(path), found.labels, found.document)
-    except (SamriError, Flaw, OSError) as error:
-        _tell(path, f"cannot be read ({error})")
-        return None
-    finally:
-        lock.release()
-        # No session takes it again: each has a journal, and thus a lock, of its own.
-        _delete(Path(lock.lock_file))
-
-
-def _tell(path: Path, problem: str) -> None:
-    message = (
-        f"{path}: unsaved work of an earlier session {problem}. Delete the file if it is of no "
-        "use to you."
-    )
-    warnings.warn(message, InputWarning, stacklevel=2)
 
 
 def _encoded(frame: Beginning | Stepped | Saved) -> bytes:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_samri.geometry import Plane, Volume
     from napari_samri.prompts import PromptSet
     from napari_samri.segment import ModelInfo, PostProcessing
-    from napari_samri.session.journal import Recovered
+    from napari_samri.session.recovery import Recovered
     from napari_samri.session.scheduler import Scheduler
 
     Array = NDArray[Any]

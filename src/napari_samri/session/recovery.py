@@ -1,4 +1,4 @@
-"""Journals read again: every step is checked before it changes anything.
+"""Unsaved work of sessions that are over: journals are read again, every step checked first.
 
 Arrays are made of the image's shape, never of one that the file names, so that a journal takes
 no more memory than the labels it belongs to.
@@ -6,29 +6,149 @@ no more memory than the labels it belongs to.
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from napari_samri.codec import Flaw, from_plain
-from napari_samri.errors import InputError, SamriError, StoreError
+from napari_samri.errors import InputError, InputWarning, SamriError, StoreError
 from napari_samri.jobs import is_torn, read_message
 from napari_samri.session.history import Commit, Document
-from napari_samri.session.labels import table_in
-from napari_samri.session.record import FRAMES, Beginning, Page, Saved, Stepped
+from napari_samri.session.journal import (
+    FRAMES,
+    SUFFIX,
+    Beginning,
+    Page,
+    Saved,
+    Stepped,
+    delete_file,
+    discard_journal,
+    image_identity,
+    journals_dir,
+)
+from napari_samri.session.labels import paint_edit, table_in
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Collection
     from typing import BinaryIO
 
     from numpy.typing import NDArray
 
     from napari_samri.geometry import Volume
     from napari_samri.jobs import Message
+    from napari_samri.session.labels import Edit
 
     Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered:
+    """What a session left behind that was not saved.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The journal.
+    time : float
+        When it was written last, in seconds since 1970.
+    labels : integer array
+    document : Document
+    """
+
+    path: Path
+    time: float
+    labels: Array
+    document: Document
+
+    def edit(self, labels: Array) -> Edit:
+        """Return the edit that turns a session's labels into the recovered ones.
+
+        Raises
+        ------
+        InputError
+            If their dtype does not hold the recovered ones.
+        """
+        where = np.nonzero(labels != self.labels)
+        after = self.labels[where]
+        highest = np.iinfo(labels.dtype).max
+        if len(after) and after.max() > highest:
+            message = (
+                f"the unsaved work has labels up to {after.max()}, but the labels are "
+                f"{labels.dtype}, which ends at {highest}; start with a new labels layer."
+            )
+            raise InputError(message)
+        return paint_edit(labels, where, after)
+
+    def discard(self) -> None:
+        """Delete the journal."""
+        discard_journal(self.path)
+
+
+def sweep_journals(volume: Volume, besides: Collection[Path] = ()) -> Recovered | None:
+    """Return the newest unsaved work on an image whose session is over, or None.
+
+    Journals found on the way in which all work was saved are deleted. An InputWarning names
+    those that cannot be read, or not to their end.
+
+    Parameters
+    ----------
+    volume : Volume
+    besides : collection of paths
+        Journals of work that is not lost, since its labels are still open.
+    """
+    found = sorted(
+        journals_dir().glob(f"{image_identity(volume)}-*{SUFFIX}"),
+        key=_modified,
+    )
+    for path in reversed([path for path in found if path not in besides]):
+        recovered = _recover(path, volume)
+        if recovered is not None:
+            return recovered
+    return None
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # deleted in the meantime
+        return 0.0
+
+
+def _recover(path: Path, volume: Volume) -> Recovered | None:
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return None  # its session lives
+    try:
+        found = replay(path, volume)
+        if found.problem:
+            _tell(path, found.problem)
+        elif found.labels is None:
+            delete_file(path)  # nothing is left to be saved
+        if found.labels is None:
+            return None
+        return Recovered(path, _modified(path), found.labels, found.document)
+    except (SamriError, Flaw, OSError) as error:
+        _tell(path, f"cannot be read ({error})")
+        return None
+    finally:
+        lock.release()
+        # No session takes it again: each has a journal, and thus a lock, of its own.
+        delete_file(Path(lock.lock_file))
+
+
+def _tell(path: Path, problem: str) -> None:
+    message = (
+        f"{path}: unsaved work of an earlier session {problem}. Delete the file if it is of no "
+        "use to you."
+    )
+    warnings.warn(message, InputWarning, stacklevel=2)
 
 
 @dataclass(frozen=True, eq=False)
