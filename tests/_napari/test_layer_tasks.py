@@ -23,7 +23,7 @@ from napari_samri.io import load_volume
 from napari_samri.models import add_tuned
 from napari_samri.training import TrainConfig
 from napari_samri.training.objective import SAMRI_BOX
-from napari_samri.training.preview import Preview
+from napari_samri.training.preview import ValidationSlices
 from napari_samri.work import Background, EmbedConfig, EmbedTask, Facts, FinetuneTask
 from napari_samri.work.run import find_runs
 from tests.embeddings.bank.made_up import HEADER, make_part, manifest
@@ -312,7 +312,7 @@ def test_where_results_of_layers_go(pair: LayerPair) -> None:
 def test_a_preview_is_layers_that_follow() -> None:
     thumb = np.zeros((2, 16, 16), np.uint8)
     label = np.ones((2, 16, 16), np.uint16)
-    first = Preview(1, np.arange(2), thumb, label, label)
+    first = ValidationSlices(1, np.arange(2), thumb, label, label)
     viewer = ViewerModel()
     shown = PreviewLayers(viewer)
     shown.update(first)

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from psygnal import Signal
 
+from napari_samri._napari.foreground import Foreground
 from napari_samri._napari.layers import (
     SUSPENDED_KEY,
     Suspended,
@@ -25,7 +26,6 @@ from napari_samri._napari.layers import (
 from napari_samri._napari.link import SessionLink
 from napari_samri._napari.planes import show_plane, shown_plane
 from napari_samri._napari.prompt_layers import NEGATIVE, POSITIVE
-from napari_samri._napari.stage import Stage
 from napari_samri.errors import GeometryError, InputError, InputWarning, SamriError
 from napari_samri.geometry import Plane, flag, number, table, whole
 from napari_samri.prompts import Box, Point
@@ -111,7 +111,7 @@ class Annotation:
         if labels is not None:
             self._go_on(labels, autosave)
         foreign = [layer for o in annotations_of(viewer).values() for layer in o.canvas.temporary]
-        self.stage = Stage(viewer, image, self.canvas.layers, foreign)
+        self.foreground = Foreground(viewer, image, self.canvas.layers, foreign)
         self.closed = False
         self._users = 0
         # Replaced where an event loop delivers the events: waiting then means running it.
@@ -270,7 +270,7 @@ class Annotation:
             self.ended.emit(reason)
             self._suspend()
             self.link.close()
-            self.stage.close()
+            self.foreground.close()
             self.session.stepped.disconnect(self.journal.write, missing_ok=True)
             self.journal.close(keep=self.session.unsaved)
             annotations_of(self.viewer).pop(id(self.image), None)

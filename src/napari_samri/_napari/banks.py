@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-    from napari_samri.training import Preview
+    from napari_samri.training import ValidationSlices
 
     Array = NDArray[Any]
     LayerData = tuple[Any, dict[str, Any], str]
@@ -178,7 +178,7 @@ class PreviewLayers:
         """Whether its layers are still there."""
         return bool(self._layers) and all(each in self._viewer.layers for each in self._layers)
 
-    def show(self, preview: Preview) -> None:
+    def show(self, preview: ValidationSlices) -> None:
         """Add the layers, or bring them up to date."""
         if self.shown:
             self.update(preview)
@@ -200,13 +200,13 @@ class PreviewLayers:
         self._viewer.reset_view()
         self._take(preview)
 
-    def update(self, preview: Preview) -> None:
+    def update(self, preview: ValidationSlices) -> None:
         """Show a newer preview, if the layers are still there and it is another one."""
         if self.shown and preview.epoch != self._epoch:
             slices, answer, drawn = self._layers
             slices.data, answer.data, drawn.data = preview.thumb, preview.prediction, preview.truth
             self._take(preview)
 
-    def _take(self, preview: Preview) -> None:
+    def _take(self, preview: ValidationSlices) -> None:
         self._epoch = preview.epoch
         self._layers[1].name = f"predicted, epoch {preview.epoch}"

@@ -229,7 +229,7 @@ class CurrentSession:
 
     def _hide_newcomers(self, annotation: Annotation) -> None:
         """Hide new layers that would cover the image: prompts have to be drawn on what is seen."""
-        for layer in annotation.stage.hide_others():
+        for layer in annotation.foreground.hide_others():
             labels = isinstance(layer, Labels)
             how = "it lies elsewhere" if labels else "choose it beside 'Image' to segment it"
             self.noted.emit(

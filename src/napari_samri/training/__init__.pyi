@@ -4,7 +4,7 @@ from .curves import LOSS, draw_curves, read_curves
 from .loop import fit
 from .objective import find_objective
 from .pairs import is_held_out, split_pairs
-from .preview import PREVIEW, Preview, read_preview
+from .preview import PREVIEW, ValidationSlices, read_preview
 from .state import FILE
 
 __all__ = [
@@ -13,8 +13,8 @@ __all__ = [
     "PREVIEW",
     "Counts",
     "Estimate",
-    "Preview",
     "TrainConfig",
+    "ValidationSlices",
     "draw_curves",
     "estimate",
     "find_objective",

@@ -39,7 +39,7 @@ _MIDDLE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Preview:
+class ValidationSlices:
     """A few slices in the low-resolution frame.
 
     Parameters
@@ -59,7 +59,7 @@ class Preview:
     prediction: NDArray[np.uint16]
 
 
-def read_preview(out: Path) -> Preview | None:
+def read_preview(out: Path) -> ValidationSlices | None:
     """Return the newest preview of a run, or None if there is none that can be read."""
     try:
         with (out / PREVIEW).open("rb") as stream:
@@ -69,7 +69,7 @@ def read_preview(out: Path) -> Preview | None:
                 return None
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as file:
-                preview = Preview(
+                preview = ValidationSlices(
                     epoch=int(file["epoch"]),
                     rows=file["rows"],
                     thumb=file["thumb"],
@@ -81,7 +81,7 @@ def read_preview(out: Path) -> Preview | None:
     return preview if _is_whole(preview) else None
 
 
-def _is_whole(preview: Preview) -> bool:
+def _is_whole(preview: ValidationSlices) -> bool:
     """Tell whether there are whole numbers, of as many slices as rows, each of one size."""
     pictures = (preview.thumb, preview.truth, preview.prediction)
     shape = preview.truth.shape

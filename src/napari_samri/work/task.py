@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
     from napari_samri.jobs import Cancel, Event, Measured, Progressed
-    from napari_samri.training import Preview
+    from napari_samri.training import ValidationSlices
 
 Phase = Literal["idle", "preparing", "running", "stopping", "finished", "stopped", "failed"]
 
@@ -60,7 +60,7 @@ class Made:
         The best decoder.
     points : tuple of mapping
         Curves: ``epoch``, ``loss`` and Dice by split.
-    preview : Preview or None
+    preview : ValidationSlices or None
         What the decoder makes of a few slices.
     seen : int
         Which state of the preview's file that is.
@@ -69,7 +69,7 @@ class Made:
     bank: Path | None = None
     best: Path | None = None
     points: tuple[Mapping[str, float], ...] = ()
-    preview: Preview | None = None
+    preview: ValidationSlices | None = None
     seen: int = 0
 
 

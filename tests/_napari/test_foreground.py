@@ -10,9 +10,9 @@ from napari.components import ViewerModel
 
 from napari_samri import start_session
 from napari_samri._napari.annotation import Annotation, annotations_of
+from napari_samri._napari.foreground import camera_of
 from napari_samri._napari.layers import layer_options
 from napari_samri._napari.planes import shown_plane
-from napari_samri._napari.stage import camera_of
 from napari_samri.errors import GeometryError, InputError
 from napari_samri.geometry import Plane
 from tests.session.fakes import FakeEngine, make_volume
@@ -123,11 +123,11 @@ def test_what_the_user_shows_or_removes_stays_so(room: Room) -> None:
     third = room.add("third", (7, 30, 32))
     session = room.begin(first)
     second.visible = True
-    assert session.stage.hide_others() == []
+    assert session.foreground.hide_others() == []
     assert "second" in room.visible()
     room.viewer.layers.remove(third)
     newcomer = room.add("newcomer", (7, 30, 32))
-    assert session.stage.hide_others() == [newcomer]
+    assert session.foreground.hide_others() == [newcomer]
     session.close()
     assert {"second", "newcomer"} <= room.visible()
 

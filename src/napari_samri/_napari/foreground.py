@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
 
-class Stage:
+class Foreground:
     """Brings an image into view and hides other ones, until it is closed.
 
     Drawing on one image while another one is seen would give masks of something else.
