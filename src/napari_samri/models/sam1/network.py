@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Self
 
 import torch
 from segment_anything import sam_model_registry
+from segment_anything.modeling import ImageEncoderViT
 from torch import nn
 
 from napari_samri.models.network import PADDING, Architecture, Layout, fill, watched
+from napari_samri.models.sam1.encoder import encode_vit
 from napari_samri.models.sam1.few_tokens import decode_batch, pixels_of
 
 if TYPE_CHECKING:
@@ -73,7 +75,12 @@ class Sam1Network(nn.Module):
         return self.mask_decoder
 
     def encode(self, images: torch.Tensor, watch: Watch | None = None) -> Features:
-        """Return ``image``, (B, C, h, w), of inputs (B, channels, S, S)."""
+        """Return ``image``, (B, C, h, w), of inputs (B, channels, S, S).
+
+        Where no gradient is asked for, SAM's own encoder is run in a quicker way.
+        """
+        if isinstance(self.image_encoder, ImageEncoderViT) and not torch.is_grad_enabled():
+            return {"image": encode_vit(self.image_encoder, images, watch)}
         with watched(self.image_encoder, watch):
             return {"image": self.image_encoder(images)}
 
