@@ -355,7 +355,7 @@ def _optimiser() -> Any:
     decoder(torch.ones(1, 3)).sum().backward()
     adam.step()
     return SimpleNamespace(
-        decoder=SimpleNamespace(decoder=decoder), parameters=parameters, adam=adam
+        network=SimpleNamespace(trainable=decoder), parameters=parameters, adam=adam
     )
 
 

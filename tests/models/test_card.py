@@ -81,7 +81,7 @@ def test_what_a_card_says_counts_more_than_its_objective() -> None:
 
 
 def test_a_card_names_no_person_and_no_folder() -> None:
-    text = json.dumps(make_card(base=Base(name="knees.pth", sha256="2" * 64)).as_dict())
+    text = make_card(base=Base(name="knees.pth", sha256="2" * 64)).to_header()["card"]
     assert str(Path.home()) not in text
     assert f'"{getpass.getuser()}"' not in text
     assert {f.name for f in fields(Base)} == {"name", "sha256"}
@@ -91,24 +91,24 @@ def test_a_card_names_no_person_and_no_folder() -> None:
     ("change", "named"),
     [
         ({"title": ""}, "no title"),
-        ({"title": "a\nb"}, "title 'a"),
-        ({"title": 3}, "title 3"),
+        ({"title": "a\nb"}, "title is 'a"),
+        ({"title": 3}, "title is 3"),
         ({"title": "x" * 1001}, "title"),
         ({"encoder": "0" * 63}, "encoder"),
         ({"encoder": "X" * 64}, "encoder"),
         ({"prompt_encoder": ""}, "prompt_encoder"),
-        ({"seed": -1}, "seed -1"),
-        ({"epochs": 1.5}, "epochs 1.5"),
-        ({"samples": True}, "samples True"),
+        ({"seed": -1}, "seed is -1"),
+        ({"epochs": 1.5}, "epochs is 1.5"),
+        ({"samples": True}, "samples is True"),
         ({"scores": {"dice": float("nan")}}, "scores"),
         ({"scores": {"dice": "good"}}, "good"),
         ({"objective": {"name": object()}}, "objective"),
         ({"trains_quality": "no"}, "trains_quality"),
         ({"exact_prompts": 1}, "exact_prompts"),
         ({"takes_points": None}, "takes_points"),
-        ({"lone_point": "largest"}, "lone_point 'largest'"),
+        ({"lone_point": "largest"}, "lone_point is 'largest'"),
         ({"base": Base(name="")}, "no base"),
-        ({"base": Base(name="x", sha256="12")}, "base '12'"),
+        ({"base": Base(name="x", sha256="12")}, "base.sha256 is '12'"),
         ({"base": Base(name="/home/somebody/x.pth", sha256="2" * 64)}, "a path"),
         ({"base": Base(name="..\\x.pth", sha256="2" * 64)}, "a path"),
     ],

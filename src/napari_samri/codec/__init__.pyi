@@ -3,7 +3,7 @@ from .document import parse_json, read_bytes, read_json
 from .flaw import Flaw, shown
 from .salvage import Sorted, Unreadable, read_each
 from .tensor_file import DIGEST, matches_digest, with_digest
-from .typed import Axes, Form, Tagged, field_readers, from_plain, reader_of, to_plain
+from .typed import Axes, Form, Tagged, check_fields, field_readers, from_plain, reader_of, to_plain
 from .values import (
     Reader,
     any_object,
@@ -29,6 +29,7 @@ __all__ = [
     "Unreadable",
     "any_object",
     "anything",
+    "check_fields",
     "convert",
     "field_readers",
     "flag",

@@ -115,6 +115,18 @@ def from_plain(kind: type[T], value: object, unknown: Unknown = "refuse") -> T:
     return reader_of(kind, unknown)(value)
 
 
+def check_fields(item: Any) -> None:
+    """Raise a Flaw unless the fields of a dataclass are what they are annotated as."""
+    for name, hint in hints_of(type(item), include_extras=True).items():
+        form = _form(hint)
+        try:
+            form.read(form.write(getattr(item, name)))
+        except Flaw as flaw:
+            raise flaw.within(name) from None
+        except (AttributeError, TypeError):  # nothing of that type at all
+            raise wrong(getattr(item, name), f"what stands for {hint}").within(name) from None
+
+
 def field_readers(kind: type[Any]) -> dict[str, Reader[Any]]:
     """Return the reader of each field of a dataclass, where one may be bad and others taken."""
     return {name: _form(hint).read for name, hint in hints_of(kind, include_extras=True).items()}
@@ -259,7 +271,7 @@ def _annotated_form(kind: Any, unknown: Unknown) -> Form[Any]:
         if isinstance(note, Axes):
             return _array_form(inner, unknown, note.count)
         if callable(note):
-            return Form(note, _form(inner, unknown).write)
+            return _strict(note) if inner in {int, float} else Form(note, _form(inner).write)
     return _form(inner, unknown)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from collections.abc import Callable
@@ -143,13 +142,15 @@ def anything(value: object) -> Any:
     """Read any JSON value whose numbers are finite and of at most 16 digits before the point."""
     if isinstance(value, dict):
         return {name: _inside(anything, entry, text()(name)) for name, entry in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_inside(anything, entry, number) for number, entry in enumerate(value)]
-    if isinstance(value, int) and not isinstance(value, bool):
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
         return integer()(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise wrong(value, "a finite number")
-    return text()(value) if isinstance(value, str) else value
+    if isinstance(value, float):
+        return number()(float(value))
+    return text()(value)
 
 
 def _inside(item: Reader[T], value: object, step: str | int) -> T:

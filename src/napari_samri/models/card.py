@@ -6,24 +6,20 @@ It is read without torch, and without the tensors: listing many decoders is chea
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping  # noqa: TC003  # fields are read by their annotations
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
 from napari_samri.codec import (
-    Reader,
-    any_object,
-    flag,
+    Flaw,
+    check_fields,
+    from_plain,
     integer,
     line,
-    map_of,
-    number,
     one_of,
-    optional,
     parse_json,
-    record,
     text,
+    to_plain,
 )
 from napari_samri.errors import InputError, ModelError
 from napari_samri.models.catalogue import BEST, SINGLE
@@ -35,9 +31,10 @@ if TYPE_CHECKING:
 FORMAT = "napari-samri-decoder"
 VERSION = 1
 DECODER_PREFIX = "mask_decoder."
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_LONGEST_TEXT = 1000
 _MOST_BYTES = 1 << 20
+_Line = Annotated[str, line()]
+_Digest = Annotated[str, text(pattern="[0-9a-f]{64}", what="64 hexadecimal digits")]
+_Large = Annotated[int, integer(0, 1 << 64)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +52,8 @@ class Base:
         Of the whole checkpoint file; None for known models.
     """
 
-    name: str
-    sha256: str | None = None
+    name: _Line
+    sha256: _Digest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,38 +101,38 @@ class DecoderCard:
         If a value is of a wrong type, too long, or no number.
     """
 
-    title: str
+    title: _Line
     base: Base
-    architecture: str
-    family: str
-    preprocessing: str
-    encoder: str
-    prompt_encoder: str
+    architecture: _Line
+    family: _Line
+    preprocessing: _Line
+    encoder: _Digest
+    prompt_encoder: _Digest
     objective: Mapping[str, Any]
     trains_quality: bool
     exact_prompts: bool = True
-    lone_point: str = SINGLE
+    lone_point: Annotated[str, one_of(SINGLE, BEST)] = SINGLE
     takes_points: bool = True
-    bank: str = ""
-    seed: int = 0
-    epochs: int = 0
-    samples: int = 0
+    bank: _Line = ""
+    seed: _Large = 0
+    epochs: Annotated[int, integer(0)] = 0
+    samples: _Large = 0
     scores: Mapping[str, float | None] = field(default_factory=dict)
-    licence: str = "as its base"
-    description: str = ""
-    written_by: str = ""
+    licence: _Line = "as its base"
+    description: _Line = ""
+    written_by: _Line = ""
 
     def __post_init__(self) -> None:
-        for problem in _problems(self):
-            raise InputError(problem)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the card as JSON values."""
-        return asdict(self)
+        try:
+            check_fields(self)
+            _check_names(self)
+        except Flaw as flaw:
+            message = f"a decoder's card cannot hold this: {flaw}."
+            raise InputError(message) from flaw
 
     def to_header(self) -> dict[str, str]:
         """Return the text entries of a safetensors header."""
-        card = json.dumps(self.as_dict(), allow_nan=False)
+        card = json.dumps(to_plain(self), allow_nan=False)
         return {"format": FORMAT, "version": str(VERSION), "card": card}
 
     @classmethod
@@ -157,22 +154,16 @@ class DecoderCard:
         source = f"{path}: the card of this tuned decoder is damaged"
         hint = "Train it again, or get the file again."
         try:
-            return parse_json(header.get("card", ""), _card(), source, _MOST_BYTES, hint=hint)
+            return parse_json(header.get("card", ""), _read_card, source, _MOST_BYTES, hint=hint)
         except InputError as error:
             raise ModelError(str(error)) from error
 
 
-def _card() -> Reader[DecoderCard]:
-    needed = {f.name for f in fields(DecoderCard) if f.default is f.default_factory is MISSING}
-    return record(
-        _read_card,
-        {name: reader for name, reader in _ENTRIES.items() if name in needed},
-        {name: reader for name, reader in _ENTRIES.items() if name not in needed},
-    )
-
-
-def _read_card(**entries: Any) -> DecoderCard:
-    return DecoderCard(**prompts_of(entries["objective"]) | entries)
+def _read_card(value: object) -> DecoderCard:
+    objective = value.get("objective") if isinstance(value, dict) else None
+    if isinstance(value, dict) and isinstance(objective, dict):
+        value = prompts_of(objective) | value
+    return from_plain(DecoderCard, value, "drop")
 
 
 def prompts_of(objective: Mapping[str, Any]) -> dict[str, Any]:
@@ -233,69 +224,10 @@ def check_names(names: list[str], path: Path) -> None:
         raise ModelError(message)
 
 
-def _problems(card: DecoderCard) -> list[str]:
-    texts = {f.name: getattr(card, f.name) for f in fields(card) if f.type == "str"}
-    counts = {name: getattr(card, name) for name in ("seed", "epochs", "samples")}
-    digests = {name: texts[name] for name in ("encoder", "prompt_encoder")}
-    texts["base"] = getattr(card.base, "name", None)
-    wrong = [f"{k} {v!r}" for k, v in texts.items() if not _is_line(v)]
-    wrong += [f"{k} {v!r}" for k, v in counts.items() if type(v) is not int or v < 0]
-    wrong += [f"{k} {v!r}" for k, v in digests.items() if not _is_digest(v)]
-    if card.base.sha256 is not None and not _is_digest(card.base.sha256):
-        wrong.append(f"base {card.base.sha256!r}")
-    if card.base.sha256 is not None and {"/", "\\"} & set(str(card.base.name)):
-        wrong.append(f"base {card.base.name!r}, a path")
-    if not texts["title"] or not texts["base"]:
-        wrong.append("no title or no base")
-    return [f"a decoder's card cannot hold this: {item}." for item in wrong + _odd_values(card)]
-
-
-def _odd_values(card: DecoderCard) -> list[str]:
-    if not isinstance(card.objective, Mapping) or not isinstance(card.scores, Mapping):
-        return ["objective or scores that are no mapping"]
-    try:
-        json.dumps([dict(card.objective), dict(card.scores)], allow_nan=False)
-    except (TypeError, ValueError) as error:
-        return [f"objective or scores ({error})"]
-    odd = [v for v in card.scores.values() if v is not None and not isinstance(v, int | float)]
-    wrong = [f"score {value!r}" for value in odd]
-    flags = ("trains_quality", "exact_prompts", "takes_points")
-    wrong += [f"{name} is no bool" for name in flags if type(getattr(card, name)) is not bool]
-    if card.lone_point not in {SINGLE, BEST}:
-        wrong.append(f"lone_point {card.lone_point!r}")
-    return wrong
-
-
-def _is_line(text: object) -> bool:
-    """Tell whether something is text of one line that is fit to be shown."""
-    return isinstance(text, str) and (not text or text.isprintable()) and len(text) <= _LONGEST_TEXT
-
-
-def _is_digest(text: object) -> bool:
-    return isinstance(text, str) and _DIGEST.fullmatch(text) is not None
-
-
-_DIGEST_TEXT = text(pattern=_DIGEST.pattern, what="64 hexadecimal digits")
-# How each entry of a card is read; `DecoderCard` itself says which may be missing.
-_ENTRIES: dict[str, Reader[Any]] = {
-    "title": line(),
-    "base": record(Base, {"name": line()}, {"sha256": optional(_DIGEST_TEXT)}),
-    "architecture": line(),
-    "family": line(),
-    "preprocessing": line(),
-    "encoder": _DIGEST_TEXT,
-    "prompt_encoder": _DIGEST_TEXT,
-    "objective": any_object,
-    "trains_quality": flag,
-    "exact_prompts": flag,
-    "lone_point": one_of(SINGLE, BEST),
-    "takes_points": flag,
-    "bank": line(),
-    "seed": integer(0, 1 << 64),
-    "epochs": integer(0),
-    "samples": integer(0, 1 << 64),
-    "scores": map_of(optional(number())),
-    "licence": line(),
-    "description": line(),
-    "written_by": line(),
-}
+def _check_names(card: DecoderCard) -> None:
+    if not card.title or not card.base.name:
+        message = "no title or no base"
+        raise Flaw(message)
+    if card.base.sha256 is not None and {"/", "\\"} & set(card.base.name):
+        message = f"base {card.base.name!r}, a path"
+        raise Flaw(message)

@@ -6,8 +6,8 @@ No random state is in it: all chance in a run is a function of its seed and the 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,11 +17,10 @@ from napari_samri.atomic import replacing
 from napari_samri.codec import (
     any_object,
     integer,
-    map_of,
     matches_digest,
-    number,
     parse_json,
-    record,
+    reader_of,
+    to_plain,
     with_digest,
 )
 from napari_samri.errors import InputError
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 FILE = "state.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 _HINT = "Choose another folder to begin anew."
+_Count = Annotated[int, integer(0)]
 
 
 @dataclass
@@ -55,27 +55,12 @@ class RunState:
         The last epoch that was validated.
     """
 
-    epoch: int = 0
-    batch: int = 0
+    epoch: _Count = 0
+    batch: _Count = 0
     loss_sum: float = 0.0
     best: dict[str, float] = field(default_factory=dict)
-    best_epoch: int = 0
-    validated: int = 0
-
-
-_STATE = record(
-    RunState,
-    {},
-    {
-        "epoch": integer(0),
-        "batch": integer(0),
-        "loss_sum": number(),
-        "best": map_of(number()),
-        "best_epoch": integer(0),
-        "validated": integer(0),
-    },
-    unknown="refuse",
-)
+    best_epoch: _Count = 0
+    validated: _Count = 0
 
 
 def save_state(path: Path, state: RunState, optimiser: Optimiser, identity: str) -> None:
@@ -90,7 +75,7 @@ def save_state(path: Path, state: RunState, optimiser: Optimiser, identity: str)
     for name, parameter in optimiser.parameters.items():
         moments = optimiser.adam.state.get(parameter, {})
         tensors |= {f"{key}.{name}": moments[key] for key in _MOMENTS if key in moments}
-    metadata = {"state": json.dumps(asdict(state)), "identity": identity}
+    metadata = {"state": json.dumps(to_plain(state)), "identity": identity}
     content = with_digest(save({k: _plain(v) for k, v in tensors.items()}, metadata=metadata))
     with replacing(path) as temporary:
         temporary.write_bytes(content)
@@ -106,7 +91,9 @@ def load_state(path: Path, optimiser: Optimiser, identity: str) -> RunState:
     """
     metadata, tensors = _read(path)
     _check_identity(path, metadata.get("identity", "{}"), identity)
-    state = parse_json(metadata.get("state", ""), _STATE, f"{path}: its state", hint=_HINT)
+    state = parse_json(
+        metadata.get("state", ""), reader_of(RunState), f"{path}: its state", hint=_HINT
+    )
     weights = dict(optimiser.network.trainable.named_parameters())
     _check_shapes(path, tensors, weights)
     with torch.no_grad():
