@@ -3,7 +3,7 @@
 A `Reader` turns a JSON value into what the program works with, or raises a `Flaw`. The functions
 here make readers of numbers, texts, lists and records; put together they are the schema of a
 document, which `read_json` and `parse_json` apply. What comes out is of the types and within the
-bounds that the schema names, so nobody else needs a list of what damaged files can raise.
+bounds that the schema names, so no other module needs a list of what damaged files can raise.
 """
 
 import lazy_loader

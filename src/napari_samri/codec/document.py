@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Far more than any document of a person, far less than memory; manifests have a limit of their own.
+# Far more than any document needs, far less than memory; manifests have a limit of their own.
 LIMIT_BYTES = 64 << 20
 DEEPEST = 64
 # More digits than any float has before its point. Converting digits takes quadratic time.

@@ -8,7 +8,7 @@ _SHOWN_CHARACTERS = 60
 
 
 class Flaw(ValueError):  # noqa: N818  # part of an error, which says where it is
-    """What is wrong with a value; whoever holds the value adds where it stands."""
+    """What is wrong with a value; the reader of what it is part of adds the place."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -16,7 +16,7 @@ class Flaw(ValueError):  # noqa: N818  # part of an error, which says where it i
         self.place = ""
 
     def within(self, step: str | int) -> Flaw:
-        """Return the flaw, seen from the list or the record that the value stands in."""
+        """Return the flaw with its place in the list or record that holds the value."""
         step = f"[{step}]" if isinstance(step, int) else step
         dot = "." if self.place and not self.place.startswith("[") else ""
         self.place = f"{step}{dot}{self.place}"

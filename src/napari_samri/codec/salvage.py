@@ -1,4 +1,4 @@
-"""Many items of which some are damaged: the others are read, and the damaged ones told of."""
+"""Many items of which some are damaged: the others are read, the damaged ones are reported."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Sorted(Generic[T]):
 
 
 def read_each(items: Iterable[S], read: Callable[[S], T | None]) -> Sorted[T]:
-    """Read every item; one that is damaged never takes the others along.
+    """Read every item; a damaged one does not keep the others from being read.
 
     Parameters
     ----------

@@ -346,7 +346,7 @@ def _strict(read: Reader[T]) -> Form[T]:
 
 
 def _same(value: T) -> T:
-    """Return a value as it is: what is odd about a text does not keep the rest from its file."""
+    """Return a value as it is: an odd text does not keep the rest from being written."""
     return value
 
 

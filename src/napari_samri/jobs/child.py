@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _TAIL_BYTES = 2000
-# Windows that are redrawn come before computing, where both want the same core.
+# Where both want the same core, redrawing windows comes before computing.
 CHILD_NICENESS = 5
 # For speed, a third of a decoder call on 2 cores; the user's own setting wins. numpy's threads
 # and torch's wait for each other by spinning, and what a child does with numpy is small.
@@ -113,7 +113,7 @@ class Child:
             with suppress(StoreError):  # torn by the child's death
                 while (message := read_message(stream)) is not None:
                     self._on_message(message)
-        finally:  # also if a message was not understood: nobody shall wait for ever
+        finally:  # also if a message was not understood: else the parent would wait for ever
             stream.close()
             self._outbox.put(None)
             code = self._process.wait()
@@ -144,7 +144,7 @@ def serve(handler: Callable[[Message, Callable[[Message], None]], None]) -> None
     with suppress(StoreError):  # torn by the parent's death
         while (message := read_message(inbox)) is not None:
             handler(message, reply)
-    # Threads may be in the middle of long work that nobody waits for any more.
+    # Threads may still be at long work whose result is no longer needed.
     os._exit(0)
 
 

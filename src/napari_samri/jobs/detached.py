@@ -31,10 +31,10 @@ from napari_samri.jobs.job_folder import (
     LOG,
     STOP,
     EventFile,
+    end_of_log,
     is_locked,
     jobs_dir,
     last_change,
-    last_words,
     process_of,
     seconds_since_asked,
 )
@@ -158,10 +158,10 @@ class JobWatch:
         self.ended = False
 
     def look(self) -> list[Event]:
-        """Return what it has told since; of a process that died without a word, that it failed."""
+        """Return the events since the last look; a process that died without one has failed."""
         if self.ended:
             return []
-        running = self._job.running  # looked at before its last words are read
+        running = self._job.running  # before its last events are read
         events = []
         for event in self._file.read():
             events.append(event)
@@ -171,11 +171,11 @@ class JobWatch:
         if not running:
             self.ended = True
             asked = seconds_since_asked(self._job.folder) is not None
-            events.append(Stopped(text=_ENDED) if asked else Failed(text=self._obituary()))
+            events.append(Stopped(text=_ENDED) if asked else Failed(text=self._failure()))
         return events
 
-    def _obituary(self) -> str:
-        words = last_words(self._job.folder / LOG)
+    def _failure(self) -> str:
+        words = end_of_log(self._job.folder / LOG)
         text = (
             f"The job '{self._job.title}' ended unexpectedly; what it had done is kept. "
             "Start it again."
@@ -232,7 +232,7 @@ def new_job_folder() -> Path:
 
 
 def list_jobs() -> list[Job]:
-    """Return all jobs, newest first; damaged ones are passed over, and told of in the log."""
+    """Return all jobs, newest first; damaged ones are passed over and logged."""
     found = read_each(_folders(), _read)
     for damaged in found.bad:
         _tell_once(damaged.reason)

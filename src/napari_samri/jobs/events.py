@@ -1,4 +1,4 @@
-"""What long work tells of itself, and how it is asked to stop.
+"""The events of long work, and how it is asked to stop.
 
 Long work is a generator of these events. The command line prints them, a job that outlives the
 window writes them to a file as JSON lines, the model's process sends them, and widgets show them.
@@ -67,9 +67,9 @@ class Started:
 
 @dataclass(frozen=True, kw_only=True)
 class Progressed:
-    """`done` of `total` are done, and about `seconds_left` are to go, if that can be told.
+    """`done` of `total` are done, and about `seconds_left` are to go, if that is known.
 
-    A `total` of 0 is one that nobody knows.
+    A `total` of 0 is not known.
     """
 
     done: Count = 0
@@ -169,5 +169,5 @@ def line_to_event(line: str) -> Event:
 
 
 def never() -> bool:
-    """Never stop: the `Cancel` of work that nobody can interrupt."""
+    """Never stop: the `Cancel` of work that cannot be interrupted."""
     return False

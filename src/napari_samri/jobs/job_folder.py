@@ -1,6 +1,6 @@
-"""The folder of a job, which its process and whoever watches it share.
+"""The folder of a job, which its process shares with those that watch it.
 
-``job.json`` says what it is, ``events.jsonl`` what it has told so far, ``log.txt`` what it wrote to
+``job.json`` says what it is, ``events.jsonl`` holds its events so far, ``log.txt`` what it wrote to
 stderr. ``running.lock`` is locked while it lives, which no crash can fake, and a file ``STOP`` asks
 it to end; ``pid`` is the number of its process, for the case that it does not.
 """
@@ -59,7 +59,7 @@ class EventFile:
             with self._path.open("rb") as file:
                 file.seek(self._position)
                 content = file.read()
-        except OSError:  # it has told nothing yet
+        except OSError:  # there are none yet
             return
         whole = content[: content.rfind(b"\n") + 1]
         self._position += len(whole)
@@ -71,7 +71,7 @@ class EventFile:
 
 
 def is_locked(folder: Path) -> bool:
-    """Tell whether a job's process lives."""
+    """Tell whether a job's process runs."""
     if not (folder / LOCK).exists():
         return False
     lock = FileLock(folder / LOCK)
@@ -86,7 +86,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def process_of(folder: Path) -> int | None:
-    """Return the number of a job's process, or None if it does not live or has not told."""
+    """Return the number of a job's process, or None if it does not run or is not known."""
     if not is_locked(folder):
         return None  # its number may be another's by now
     with suppress(InputError):  # 0, 1 and what is below stand for others, or for many
@@ -110,8 +110,8 @@ def last_change(folder: Path) -> float:
     return max(times)
 
 
-def last_words(path: Path) -> str:
-    """Return the last words of a log."""
+def end_of_log(path: Path) -> str:
+    """Return the end of a log."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -14,9 +14,9 @@ _KEPT_BYTES = 2**31 - 1  # the most that mallopt takes
 def keep_memory() -> None:
     """Have freed memory kept for the next array, in this process, where that is possible.
 
-    glibc gives the memory of large arrays back to the system at once, to ask for it anew, page
-    by page, in the next layer: a third to half of the time of a decoder on two cores. What
-    the user has set by ``MALLOC_...`` or ``GLIBC_TUNABLES`` stays.
+    glibc gives the memory of large arrays back to the system at once, to ask for it again, page
+    by page, in the next layer: a third to half of the time of a decoder on two cores. Settings of
+    the user by ``MALLOC_...`` or ``GLIBC_TUNABLES`` stay.
     """
     theirs = any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ)
     if theirs or not sys.platform.startswith("linux"):

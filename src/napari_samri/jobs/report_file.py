@@ -1,4 +1,4 @@
-"""The child's side of a job that outlives the window: it holds the lock and tells events."""
+"""The process of a job that outlives the window: it holds the lock and writes the events."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from napari_samri.jobs.events import Event
 
 _LOOK_SECONDS = 0.1
-# Whoever looks whether the job runs holds its lock for a moment.
+# A look at whether the job runs holds its lock for a moment.
 _LOCK_SECONDS = 10.0
 
 
 class Reporter:
-    """Tells of a job's work and hears whether it shall stop."""
+    """Writes a job's events and tells whether it shall stop."""
 
     def __init__(self, folder: Path, file: FileIO) -> None:
         self._stop = folder / STOP
@@ -44,7 +44,7 @@ class Reporter:
         return self._cancelled
 
     def tell(self, event: Event) -> None:
-        """Append an event; it is on its way to whoever watches at once.
+        """Append an event, which can be read at once.
 
         Raises
         ------
@@ -79,7 +79,7 @@ def reporting(folder: Path) -> Iterator[Reporter]:
         )
         raise StoreError(message) from error
     try:
-        # Without a buffer: each event is there at once, and a full disk fails where it is told.
+        # Without a buffer: each event is there at once, and a full disk fails at its event.
         with (folder / EVENTS).open("ab", buffering=0) as file:
             (folder / PID).write_text(str(os.getpid()))
             reporter = Reporter(folder, file)

@@ -140,7 +140,7 @@ def show_events(events: Iterable[Event]) -> int:
 
 
 def duration(seconds: float) -> str:
-    """Return a span of time in words: only as exact as a guess can be."""
+    """Return a span of time in words, no more exact than an estimate is."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

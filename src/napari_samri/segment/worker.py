@@ -161,7 +161,7 @@ class Worker:
 
         choice = call.choice
         cache = EmbeddingCache(cache_dir(), memory_bytes=choice.memory_mb << 20)
-        # What is assumed of a file is for the person at the window, not for this process's log.
+        # What is assumed of a file is for the user at the window, not for this process's log.
         with warnings.catch_warnings(record=True) as assumed:
             warnings.simplefilter("always", InputWarning)
             predictor = load_predictor(
@@ -216,7 +216,7 @@ def main() -> None:
     def handle(message: Message, reply: Callable[[Message], None]) -> None:
         nonlocal worker
         if worker is None:
-            worker = Worker(lambda told: reply(Message(*REPLIES.pack(told))))
+            worker = Worker(lambda answer: reply(Message(*REPLIES.pack(answer))))
         worker.accept(CALLS.unpack(message.head, message.arrays))
 
     serve(handle)
