@@ -304,6 +304,41 @@ def test_refusals_are_sentences(trainer: Trainer, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_the_form_asks_for_a_task_from_each_source(tmp_path: Path) -> None:
+    from qtpy.QtWidgets import QApplication
+
+    from napari_samri._qt.finetune_form import FinetuneForm
+    from napari_samri.training import find_objective
+    from napari_samri.work import RUN_BANK, Data, FinetuneTask
+
+    app = QApplication.instance() or QApplication([])
+    (tmp_path / "m.json").touch()
+    (tmp_path / "b.zarr").mkdir()
+    form = FinetuneForm("cpu", keep=False)
+    rows, out = form.rows, tmp_path / "run"
+    form.out.value = out
+    rows["folder"].value, rows["manifest"].value = tmp_path, tmp_path / "m.json"
+    rows["bank"].value = tmp_path / "b.zarr"
+    rows["augment"].value, rows["family"].value, rows["objective"].value = 2, "sam", "medsam"
+    rows["layout"].value, rows["epochs"].value, rows["learning_rate"].value = "samri", 9, "2e-4"
+    found = {}
+    for source in ("folder", "manifest", "bank"):
+        form.source.value = source
+        found[source] = form.task("starter")
+        config = found[source].config
+        assert (config.epochs, config.learning_rate, config.family) == (9, 2e-4, "sam")
+        assert (config.objective, config.device) == (find_objective("medsam"), "cpu")
+        assert config.split_slices
+        assert rows["augment"].native.isHidden() == (source == "bank")
+    folder, manifest, bank = found["folder"], found["manifest"], found["bank"]
+    assert folder.data == Data(path=tmp_path, layout="samri")
+    assert (folder.config.bank, folder.config.augment) == (out / RUN_BANK, 2)
+    assert manifest == FinetuneTask(config=folder.config, manifest=tmp_path / "m.json")
+    assert (bank.config.bank, bank.config.augment) == (tmp_path / "b.zarr", 0)
+    form.deleteLater()
+    app.processEvents()
+
+
 def test_nothing_leaks(trainer: Trainer) -> None:
     """The widget is closed and opened again."""
     from napari_samri._napari.preferences import model_chosen
