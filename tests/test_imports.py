@@ -33,6 +33,18 @@ def test_rooms_load_neither_torch_nor_qt(room: str) -> None:
     assert loaded.isdisjoint({"torch", "qtpy", "PyQt6", "PySide6", "napari"})
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from napari_samri.cli.program import parser; parser()",
+        "from napari_samri.work import Background, FinetuneTask, facts_of_bank, suggested_numbers",
+    ],
+)
+def test_tasks_are_made_without_torch(statement: str) -> None:
+    """Neither help on the command line nor a form in the window waits for it."""
+    assert "torch" not in loaded_by(statement)
+
+
 def test_the_predictor_loads_no_gui() -> None:
     loaded = loaded_by("from napari_samri import load_predictor; load_predictor()")
     assert loaded.isdisjoint({"qtpy", "PyQt6", "PySide6", "napari", "vispy", "magicgui"})

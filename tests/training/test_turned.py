@@ -25,7 +25,8 @@ from napari_samri.training.config import turned_bank
 from napari_samri.training.objective import SAMRI_BOX
 from napari_samri.training.plan import Group
 from napari_samri.training.source import BankSource
-from napari_samri.work.finetune import RUN_BANK, embed_then_fit
+from napari_samri.work import RUN_BANK
+from napari_samri.work.finetune import embed_then_fit
 from tests.work.making import make_data
 
 if TYPE_CHECKING:

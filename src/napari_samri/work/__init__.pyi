@@ -8,11 +8,12 @@ from .facts import (
     facts_of_bank,
     facts_of_manifest,
     facts_of_volume,
+    masks_to_learn,
     suggested_numbers,
 )
-from .finetune import RUN_BANK, masks_to_learn
 from .main import main, run_task
 from .places import (
+    RUN_BANK,
     bank_path,
     existing_bank,
     existing_source,

@@ -18,11 +18,11 @@ from napari_samri.training import (
     small_data,
     split_pairs,
 )
-from napari_samri.work.finetune import masks_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_samri.datasets import Manifest, SliceEntry
     from napari_samri.geometry import Volume
 
 # SAMRI shows 5,000 masks of each data set in an epoch, in batches of 1,024: with fewer, most of
@@ -123,6 +123,49 @@ def facts_of_manifest(path: Path) -> Facts:
         people=len({study.patient for study in manifest.studies if study.split == "train"}),
         by_slices="validation" not in splits,
     )
+
+
+def masks_to_learn(config: TrainConfig, manifest: Path | None) -> int:
+    """Return how many masks a run trains on, of a manifest or of its bank.
+
+    Raises
+    ------
+    InputError
+        If that cannot be read.
+    """
+    if manifest is not None:
+        return masks_in(read_manifest(manifest), config)["train"]
+    with Bank(config.bank) as bank:
+        splits = split_pairs(
+            bank,
+            split_slices=config.split_slices,
+            components=config.components,
+            least_pixels=config.objective.least_pixels,
+        )
+        return len(splits["train"])
+
+
+def masks_in(manifest: Manifest, config: TrainConfig) -> dict[str, int]:
+    """Return how many masks of a manifest are trained and validated on, as `split_pairs` does."""
+    counts = {"train": 0, "validation": 0}
+    for study in manifest.studies:
+        if study.split in counts:
+            counts[study.split] += sum(_objects(entry, config) for entry in study.slices)
+    if not config.split_slices or counts["validation"]:
+        return counts
+    for study in manifest.studies:
+        if study.split == "train":
+            for place, entry in enumerate(study.slices):
+                if is_held_out(place, len(study.slices)):
+                    counts["train"] -= _objects(entry, config)
+                    counts["validation"] += _objects(entry, config)
+    return counts
+
+
+def _objects(entry: SliceEntry, config: TrainConfig) -> int:
+    """Return the objects on a slice that a run takes."""
+    large = [r for r in entry.regions if r.pixels >= config.objective.least_pixels]
+    return sum(max(1, r.components) if config.components else 1 for r in large)
 
 
 def facts_of_volume(name: str, volume: Volume, labels: NDArray[Any]) -> Facts:

@@ -9,22 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_samri.datasets import read_manifest, root_of, write_manifest
-from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import Cancelled, InputError
 from napari_samri.jobs import Finished, Noted, Stopped, duration, never
-from napari_samri.training import FILE, Counts, is_held_out, split_pairs, turned_bank
+from napari_samri.training import FILE, Counts, estimate, fit, turned_bank
 from napari_samri.work.config import EmbedConfig
 from napari_samri.work.embed import embed_bank
+from napari_samri.work.facts import masks_in
+from napari_samri.work.places import RUN_BANK
 from napari_samri.work.planning import changes_in
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from napari_samri.datasets import Manifest, SliceEntry
+    from napari_samri.datasets import Manifest
     from napari_samri.jobs import Cancel, Event
     from napari_samri.training import Estimate, TrainConfig
 
-RUN_BANK, TURNED = "bank.zarr", "turned.json"
+TURNED = "turned.json"
 _SAMPLE_SLICES = 4
 
 
@@ -42,8 +43,6 @@ def embed_then_fit(manifest: Path, config: TrainConfig, cancel: Cancel = never) 
         If several processes shall train: they would all embed. If a run is in the folder that
         was begun with other images or labels.
     """
-    from napari_samri.training import fit
-
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         message = (
             "a manifest is embedded and trained on in one process; for several, embed it into a "
@@ -98,8 +97,6 @@ def estimate_run(
     config: TrainConfig, manifest: Path | None, cancel: Cancel = never
 ) -> Iterator[Event]:
     """Measure how long a run will take, and tell it as the text and details of `Finished`."""
-    from napari_samri.training import estimate
-
     yield Noted(text="measuring a few steps")
     try:
         if manifest is None:
@@ -120,53 +117,8 @@ def estimate_run(
     yield Finished(text=text, details=details)
 
 
-def masks_to_learn(config: TrainConfig, manifest: Path | None) -> int:
-    """Return how many masks a run trains on, of a manifest or of its bank.
-
-    Raises
-    ------
-    InputError
-        If that cannot be read.
-    """
-    if manifest is not None:
-        return masks_in(read_manifest(manifest), config)["train"]
-    with Bank(config.bank) as bank:
-        splits = split_pairs(
-            bank,
-            split_slices=config.split_slices,
-            components=config.components,
-            least_pixels=config.objective.least_pixels,
-        )
-        return len(splits["train"])
-
-
-def masks_in(manifest: Manifest, config: TrainConfig) -> dict[str, int]:
-    """Return how many masks of a manifest are trained and validated on, as `split_pairs` does."""
-    counts = {"train": 0, "validation": 0}
-    for study in manifest.studies:
-        if study.split in counts:
-            counts[study.split] += sum(_objects(entry, config) for entry in study.slices)
-    if not config.split_slices or counts["validation"]:
-        return counts
-    for study in manifest.studies:
-        if study.split == "train":
-            for place, entry in enumerate(study.slices):
-                if is_held_out(place, len(study.slices)):
-                    counts["train"] -= _objects(entry, config)
-                    counts["validation"] += _objects(entry, config)
-    return counts
-
-
-def _objects(entry: SliceEntry, config: TrainConfig) -> int:
-    """Return the objects on a slice that a run takes."""
-    large = [r for r in entry.regions if r.pixels >= config.objective.least_pixels]
-    return sum(max(1, r.components) if config.components else 1 for r in large)
-
-
 def _of_sample(config: TrainConfig, path: Path, cancel: Cancel) -> tuple[Estimate, float]:
     """Embed a few slices into a bank of their own, and estimate for all from that."""
-    from napari_samri.training import estimate
-
     manifest = read_manifest(path)
     counts = Counts(**masks_in(manifest, config))
     with tempfile.TemporaryDirectory() as name:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BANK_SUFFIX = ".zarr"
+# Of a run that embeds first, in its folder.
+RUN_BANK = "bank.zarr"
 _SOURCE_SUFFIXES = (BANK_SUFFIX, ".json", ".csv", ".tsv")
 
 
