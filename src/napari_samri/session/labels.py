@@ -192,7 +192,7 @@ class LabelTable:
 
     def _free(self, limit: int) -> int:
         taken = {entry.id for entry in self.labels}
-        following = max(taken, default=0) + 1
+        limit, following = min(limit, MAX_LABEL), max(taken, default=0) + 1
         if following <= limit:
             return following
         free = (number for number in range(1, limit + 1) if number not in taken)

@@ -9,7 +9,7 @@ import numpy as np
 from psygnal import Signal
 
 from napari_samri.errors import InputError, SamriError
-from napari_samri.geometry import MAX_LABEL, flag, whole
+from napari_samri.geometry import flag, whole
 from napari_samri.session.history import Document, History, Reopened, Step
 from napari_samri.session.labels import (
     Edit,
@@ -76,10 +76,8 @@ class Session:
         self.history = History()
         self.plane: Plane | None = None
         self.options = MaskOptions(choice=scheduler.choice)
-        self.live = True
-        self.grid_is_known = True
-        self.revision = 0
-        self.saved_revision = 0
+        self.live = self.grid_is_known = True
+        self.revision = self.saved_revision = 0
         self._commit_pending: Request | None = None
         scheduler.answered.connect(self._commit_if_pending)
         scheduler.failed.connect(self._take_failure)
@@ -128,7 +126,7 @@ class Session:
             return
         plane.check(self.volume)
         prompts.check(plane.shape(self.volume))
-        self._step(self.document.with_prompts(plane, prompts), plane=plane)
+        self._step(self.document.with_prompts(plane, prompts), plane)
 
     def run(self) -> None:
         """Ask for the mask of what is drawn, also where live prediction is off.
@@ -138,10 +136,7 @@ class Session:
         InputError
             If there is nothing to go by.
         """
-        request = self.request
-        if request is None:
-            message = "there is no prompt on this slice; draw a box or click on the object first."
-            raise InputError(message)
+        request = self._needed_request("ask for")
         if not self.scheduler.awaits(request):
             self._commit_pending = None  # of a mask that was cancelled
             self.scheduler.ask(request)
@@ -168,7 +163,7 @@ class Session:
         """Remove all prompts of the plane, and close an object that was re-opened."""
         plane = self._needed_plane()
         if self.request is not None:
-            self._step(self.document.without(plane))
+            self._step(self.document.without(plane), plane)
 
     # Labels
 
@@ -182,10 +177,7 @@ class Session:
         InputError
             If there is nothing to commit, the mask is empty, or the label is locked.
         """
-        request = self.request
-        if request is None:
-            message = "there is nothing to commit on this slice; draw a box or click first."
-            raise InputError(message)
+        request = self._needed_request("commit")
         check_target(self.labels, self.document.table)
         preview = self.scheduler.obtain(request)
         if preview is None:
@@ -196,8 +188,7 @@ class Session:
     def reopen(self, plane: Plane, row: int, column: int) -> None:
         """Re-open the object under a pixel: its mask becomes the prompt that others refine.
 
-        Its label becomes the active one. Until a point or a stroke corrects it, its mask stays
-        as it is, to the pixel.
+        Its label becomes the active one. Until a point or a stroke corrects it, the mask stays.
 
         Raises
         ------
@@ -210,12 +201,12 @@ class Session:
         self.document.table.check_unlocked(label)
         self.look_at(plane)
         reopened = {**self.document.reopened, plane: Reopened(label, mask)}
-        self._step(replace(self.document, reopened=reopened).with_active(label))
+        self._step(replace(self.document, reopened=reopened).with_active(label), plane)
 
     def set_table(self, table: LabelTable) -> None:
         """Take another label table: names, colours, locks, the active label."""
         if table != self.document.table:
-            self._step(replace(self.document, table=table), plane=None)
+            self._step(replace(self.document, table=table), None)
 
     def resume(self, document: Document, *, unsaved: bool = False) -> None:
         """Begin with what an earlier session, or the labels' file, knew of them; not a step."""
@@ -237,15 +228,14 @@ class Session:
 
     def next_object(self) -> None:
         """Add a label and make it the active one."""
-        limit = min(MAX_LABEL, int(np.iinfo(self.labels.dtype).max))
-        self.set_table(self.document.table.add(limit=limit))
+        self.set_table(self.document.table.add(limit=int(np.iinfo(self.labels.dtype).max)))
 
     def remove_label(self, label: int) -> None:
         """Remove a label from the table, and its voxels from the array, as one step."""
         label = whole(label, "the label")
         self.document.table.check_unlocked(label)
         document = self.document.without_label(label)
-        self._step(document, plane=None, edit=relabel_edit(self.labels, label, 0))
+        self._step(document, None, relabel_edit(self.labels, label, 0))
 
     def paint(self, where: tuple[Array, ...], after: Array) -> None:
         """Take what was painted by hand, one step of history; locked labels are spared.
@@ -265,7 +255,7 @@ class Session:
         edit = paint_edit(self.labels, where, after, self.document.table.locked)
         spared = int((self.labels[where] != after).sum()) - len(edit.where)
         if len(edit.where):
-            self._step(self.document, edit=edit)
+            self._step(self.document, self.plane, edit)
         if spared:
             # A layer shows what was painted on them: it has to show what is there.
             flat = np.ravel_multi_index(where, self.labels.shape)
@@ -289,7 +279,7 @@ class Session:
         InputError
             If these labels cannot hold its labels.
         """
-        self._step(recovered.document, plane=None, edit=recovered.edit(self.labels))
+        self._step(recovered.document, None, recovered.edit(self.labels))
 
     def change_image(self, volume: Volume) -> None:
         """Go on with other voxels of the same shape.
@@ -312,22 +302,21 @@ class Session:
         self.scheduler.loaded.disconnect(self._take_model, missing_ok=True)
         self.scheduler.close()
 
-    # Inside
-
     def _needed_plane(self) -> Plane:
         if self.plane is None:
             message = "no slice is shown; switch the viewer to 2D to draw prompts."
             raise InputError(message)
         return self.plane
 
-    def _activate_reopened(self, known: Mapping[Plane, Reopened] | None = None) -> None:
-        """Make the label of an object that is open on this plane the one that a commit writes.
+    def _needed_request(self, what: str) -> Request:
+        request = self.request
+        if request is None:
+            message = f"there is nothing to {what} on this slice; draw a box or click first."
+            raise InputError(message)
+        return request
 
-        Parameters
-        ----------
-        known : mapping, optional
-            What was open before, for which the label was chosen already.
-        """
+    def _activate_reopened(self, known: Mapping[Plane, Reopened] | None = None) -> None:
+        """Activate the label of an object that is re-opened on this plane, unless it is `known`."""
         if self.plane is None:
             return
         entry = self.document.reopened.get(self.plane)
@@ -342,14 +331,11 @@ class Session:
     def _commit(self, preview: Preview) -> None:
         info = self.scheduler.info
         document, edit = committed(preview, self.document, self.labels, self.volume, info)
-        self._step(document, edit=edit)
+        self._step(document, self.plane, edit)
 
-    def _step(
-        self, document: Document, *, plane: Plane | str | None = "", edit: Edit | None = None
-    ) -> None:
+    def _step(self, document: Document, plane: Plane | None, edit: Edit | None = None) -> None:
         """Do a step: apply its edit, take its document, remember it, announce it."""
-        where = self.plane if isinstance(plane, str) else plane
-        self.history.push(Step(self.document, document, where, edit))
+        self.history.push(Step(self.document, document, plane, edit))
         if edit is not None:
             edit.apply(self.labels)
         self.document = document
