@@ -83,8 +83,8 @@ class CurrentSession:
     begun = Signal(object)  # Annotation
     ended = Signal()
     refused = Signal(object, bool)  # SamriError, and whether to resample the labels would help
-    told = Signal(str)  # what became of labels
-    noted = Signal(str)  # what became of other layers
+    reported = Signal(str)  # what happened to labels
+    noted = Signal(str)  # what happened to other layers
     listed = Signal()  # there are other layers to choose from, or others are in use
     outdated = Signal()  # layers came or went: call `follow_layers` when napari is done with it
 
@@ -152,7 +152,7 @@ class CurrentSession:
             self.refused.emit(error, False)
             return
         self.use_image(image, made)
-        self.told.emit(became)
+        self.reported.emit(became)
 
     def follow_layers(self) -> None:
         """Annotate the first image that comes; hide what would cover the one in use."""
@@ -216,7 +216,7 @@ class CurrentSession:
         self._with_annotation.add(annotation.ended, self._take_end)
         self.begun.emit(annotation)
         for text in became:
-            self.told.emit(text)
+            self.reported.emit(text)
         return None
 
     def _take_end(self, reason: str) -> None:

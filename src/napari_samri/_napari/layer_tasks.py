@@ -107,7 +107,7 @@ def layer_pair(
     ----------
     image, labels : napari layers or None
     copied : bool
-        Labels as they are now; else they change while somebody draws.
+        A copy of the labels as they are now, which drawing does not change.
 
     Raises
     ------

@@ -89,7 +89,7 @@ def _can_stay(window: Any) -> bool:
     """Tell whether a question can be answered: the window is whole, and its event loop runs.
 
     A script that closes a viewer takes it apart first, or does so while no loop runs; a question
-    would then block it for ever.
+    would then block it forever.
     """
     if not QThread.currentThread().loopLevel():
         return False

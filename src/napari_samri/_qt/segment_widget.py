@@ -80,7 +80,7 @@ class SegmentWidget(DockedWidget):
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802  # Qt's name
         """Disconnect everything."""
-        _let_go(self.__dict__)
+        _disconnect(self.__dict__)
         super().closeEvent(event)
 
     # Intents
@@ -141,11 +141,11 @@ class SegmentWidget(DockedWidget):
         add(current.begun, self._show_session)
         add(current.ended, self._show_end)
         add(current.refused, self._show_refusal)
-        add(current.told, self._show_text)
+        add(current.reported, self._show_text)
         add(current.noted, show_info)
         add(current.listed, self._show_layers)
         add(model_chosen, self._take_choice)
-        self.destroyed.connect(partial(_let_go, self.__dict__))
+        self.destroyed.connect(partial(_disconnect, self.__dict__))
 
     def _begin(self, image: Image, labels: Labels | None, tell: Callable[[str], None]) -> Any:
         return open_in_window(self.viewer, image, self.settings, labels, tell=tell)
@@ -254,7 +254,7 @@ def _saved(annotation: Annotation, job: SaveJob, problem: str) -> None:
         show_info(f"Saved {job.path}")
 
 
-def _let_go(parts: dict[str, Any]) -> None:
+def _disconnect(parts: dict[str, Any]) -> None:
     """Disconnect a widget that may be destroyed already, known by its attributes."""
     parts["_connections"].close()
     parts["_with_annotation"].close()

@@ -36,7 +36,7 @@ Array = NDArray[Any]
 
 SUFFIX = ".journal"
 # What keeps a step from being written: a disk, a lock, memory, or a value that has no JSON. What
-# comes after it cannot be written either, since each step goes on from the one before.
+# comes after it cannot be written either, since each step builds on the one before.
 _UNWRITABLE = (OSError, Timeout, MemoryError, RuntimeError, TypeError, ValueError, zlib.error)
 
 _identities: WeakKeyDictionary[Volume, str] = WeakKeyDictionary()
@@ -186,7 +186,7 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Saved:
-    """All up to here is in a file of the user's."""
+    """All steps so far are in a file that the user saved."""
 
 
 FRAMES: Tagged[Beginning | Stepped | Saved] = Tagged(
@@ -277,12 +277,12 @@ class Journal:
         except _UNWRITABLE as error:
             text = (
                 f"{self.path.parent}: the session cannot be kept safe from a crash "
-                f"({str(error) or type(error).__name__}). Work goes on; save often, or make room "
-                "and open the widget again."
+                f"({str(error) or type(error).__name__}). You can work on; save often, or make "
+                "room and open the widget again."
             )
             self._on_failure(StoreError(text))
         finally:
-            # Also after a fault of ours, which surfaces: else `flush` would wait for ever.
+            # Also after a fault of ours, which surfaces: else `flush` would wait forever.
             if not ended:
                 self._drain()
 

@@ -174,7 +174,7 @@ class Scheduler:
             self.previewed.emit(preview)
 
     def ask(self, request: Request) -> None:
-        """Answer a request; an earlier one that waits is dropped, and the same one goes on.
+        """Answer a request; an earlier one that waits is dropped, unless it is the same.
 
         Raises
         ------
@@ -229,9 +229,9 @@ class Scheduler:
         self.engine.submit(CancelAll(number=self._next()))
         self._show_rest()
 
-    def receive(self, told: Reply | Died | _WindowFound | None) -> None:
-        """Take what comes of the engine."""
-        match told:
+    def receive(self, item: Reply | Died | _WindowFound | None) -> None:
+        """Take an item of the engine's queue."""
+        match item:
             case Reply(number, Loaded(info=info)):
                 self._take_model(number, info)
             case Reply(number, Answered() as answer):
@@ -241,9 +241,9 @@ class Scheduler:
             case Reply(number, Encoded() | Stopped() | Failed() as event):
                 self._finish(number, event)
             case Died():
-                self._take_death(told)
+                self._take_death(item)
             case _WindowFound():
-                self._take_window(told)
+                self._take_window(item)
 
     def _next(self) -> int:
         self._calls += 1
