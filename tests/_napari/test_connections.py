@@ -15,7 +15,7 @@ from napari.utils.interactions import (
 
 from napari_samri._napari.connections import pick_pixel
 from napari_samri._napari.foreground import bring_into_view, camera_of
-from napari_samri._napari.planes import viewer_steps
+from napari_samri._napari.layers import viewer_steps
 from napari_samri.errors import InputError, SamriError
 from napari_samri.geometry import Plane
 from tests._napari.test_link import Desk

@@ -11,8 +11,7 @@ from napari.components import ViewerModel
 from napari_samri import start_session
 from napari_samri._napari.annotation import Annotation, annotations_of
 from napari_samri._napari.foreground import camera_of
-from napari_samri._napari.layers import layer_options
-from napari_samri._napari.planes import shown_plane
+from napari_samri._napari.layers import layer_options, shown_plane
 from napari_samri.errors import GeometryError, InputError
 from napari_samri.geometry import Plane
 from tests.session.fakes import FakeEngine, make_volume

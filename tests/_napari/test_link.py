@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_samri._napari.layers import layer_options
+from napari_samri._napari.layers import layer_options, show_plane
 from napari_samri._napari.link import SessionLink
-from napari_samri._napari.planes import show_plane
 from napari_samri.errors import GeometryError, InputError
 from napari_samri.geometry import Plane
 from napari_samri.prompts import Box, Point, PromptSet

@@ -403,7 +403,7 @@ def test_refused_labels_leave_the_viewer_as_it_was() -> None:
 )
 @pytest.mark.filterwarnings("ignore:Non-orthogonal slicing")
 def test_the_plane_is_the_one_that_napari_draws(axis: int, move: Callable[[Any], None]) -> None:
-    from napari_samri._napari.planes import show_plane, shown_plane
+    from napari_samri._napari.layers import show_plane, shown_plane
 
     viewer, image = ViewerModel(), image_of()
     viewer.add_layer(image)
@@ -438,7 +438,7 @@ def test_placement_of_a_layer_without_an_array() -> None:
 
 def test_a_viewer_in_other_units_than_its_layer() -> None:
     """Its sliders then run in the units of the viewer."""
-    from napari_samri._napari.planes import show_plane, shown_plane
+    from napari_samri._napari.layers import show_plane, shown_plane
 
     viewer, image = ViewerModel(), image_of()
     image.units = ("um",) * 3

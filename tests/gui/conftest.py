@@ -100,7 +100,7 @@ class Person:
 
     @staticmethod
     def _coordinates(plane: Any, ndim: int, row: float, column: float) -> Any:
-        from napari_samri._napari.planes import to_coordinates
+        from napari_samri._napari.layers import to_coordinates
 
         return to_coordinates([[column, row]], plane, ndim)[0]
 

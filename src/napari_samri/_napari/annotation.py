@@ -20,11 +20,12 @@ from napari_samri._napari.layers import (
     Suspended,
     kept_journals,
     reference_of,
+    show_plane,
+    shown_plane,
     suspended_on,
     volume_of,
 )
 from napari_samri._napari.link import SessionLink
-from napari_samri._napari.planes import show_plane, shown_plane
 from napari_samri._napari.prompt_layers import NEGATIVE, POSITIVE
 from napari_samri.errors import GeometryError, InputError, InputWarning, SamriError
 from napari_samri.geometry import Plane, flag, number, table, whole

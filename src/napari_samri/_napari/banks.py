@@ -8,7 +8,7 @@ from uuid import uuid4
 import numpy as np
 
 from napari_samri._napari.connections import Connections
-from napari_samri._napari.planes import data_at
+from napari_samri._napari.layers import data_at
 from napari_samri.datasets import SPLITS
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import InputError

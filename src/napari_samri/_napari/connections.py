@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from psygnal import SignalInstance
 
-from napari_samri._napari.planes import data_at, shown_plane, to_pixels
+from napari_samri._napari.layers import data_at, shown_plane, to_pixels
 from napari_samri.errors import InputError, SamriError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from weakref import WeakSet
 import numpy as np
 from napari.layers import Image, Labels
 
+from napari_samri._napari.layers import data_at, show_plane, shown_plane, viewer_steps
 from napari_samri._napari.placing import check_on_grid
-from napari_samri._napari.planes import data_at, show_plane, shown_plane, viewer_steps
 from napari_samri.errors import SamriError
 from napari_samri.geometry import Plane
 

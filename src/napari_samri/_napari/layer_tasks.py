@@ -10,9 +10,8 @@ import numpy as np
 from napari.layers import Image
 
 from napari_samri._napari.banks import is_of_bank
-from napari_samri._napari.layers import is_usable, volume_of
+from napari_samri._napari.layers import is_usable, shown_plane, volume_of
 from napari_samri._napari.placing import check_on_grid
-from napari_samri._napari.planes import shown_plane
 from napari_samri.atomic import make_folder
 from napari_samri.datasets import Rules
 from napari_samri.errors import InputError

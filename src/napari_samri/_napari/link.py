@@ -10,9 +10,8 @@ from psygnal import Signal
 
 from napari_samri._napari.canvas import Canvas, redraw
 from napari_samri._napari.connections import Connections
-from napari_samri._napari.layers import array_of, reference_of, volume_of
+from napari_samri._napari.layers import array_of, reference_of, show_plane, shown_plane, volume_of
 from napari_samri._napari.placing import TRANSFORMS, check_on_grid
-from napari_samri._napari.planes import show_plane, shown_plane
 from napari_samri._napari.prompt_layers import (
     NEGATIVE,
     POSITIVE,

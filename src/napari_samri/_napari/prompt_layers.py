@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri._napari.planes import plane_of, to_coordinates, to_pixels
+from napari_samri._napari.layers import plane_of, to_coordinates, to_pixels
 from napari_samri.prompts import (
     Box,
     Line,

@@ -12,7 +12,7 @@ from napari_samri._qt.embed_form import EmbedForm
 from napari_samri._qt.job_progress import JobProgress, button
 from napari_samri._qt.job_widget import JobWidget
 from napari_samri._qt.relay import relay_steps, run_elsewhere
-from napari_samri._qt.second_viewer import second_viewer
+from napari_samri._qt.window import second_viewer
 from napari_samri.errors import SamriError
 from napari_samri.work import Background, EmbedTask, WarmTask, suggested_bank
 

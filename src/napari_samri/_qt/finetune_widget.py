@@ -14,7 +14,7 @@ from napari_samri._qt.finetune_form import FinetuneForm
 from napari_samri._qt.job_progress import JobProgress, button
 from napari_samri._qt.job_widget import JobWidget
 from napari_samri._qt.relay import relay_steps, run_elsewhere
-from napari_samri._qt.second_viewer import second_viewer
+from napari_samri._qt.window import second_viewer
 from napari_samri.errors import SamriError
 from napari_samri.models import add_tuned
 from napari_samri.work import (

@@ -10,8 +10,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_samri._napari import Connections, current_settings, images_of, labels_of
-from napari_samri._qt.docked import DockedWidget
 from napari_samri._qt.model_panel import ModelPanel
+from napari_samri._qt.window import DockedWidget
 from napari_samri.errors import SamriError
 from napari_samri.session import write_settings
 

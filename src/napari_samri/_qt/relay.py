@@ -13,7 +13,7 @@ from qtpy.QtCore import QEventLoop, QThreadPool
 from qtpy.QtWidgets import QApplication
 
 from napari_samri._napari import annotations_of, open_annotation
-from napari_samri._qt.second_viewer import draw_for_itself
+from napari_samri._qt.window import draw_for_itself
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

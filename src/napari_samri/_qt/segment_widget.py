@@ -22,12 +22,11 @@ from napari_samri._napari import (
     source_of,
     volume_name,
 )
-from napari_samri._qt.closing import LABEL_FILES, guard_window
-from napari_samri._qt.docked import DockedWidget
 from napari_samri._qt.image_panel import ImagePanel
 from napari_samri._qt.model_panel import ModelPanel
 from napari_samri._qt.relay import open_in_window, run_elsewhere
 from napari_samri._qt.session_panel import SessionPanel
+from napari_samri._qt.window import LABEL_FILES, DockedWidget, guard_window
 from napari_samri.errors import SamriError, TooLargeError
 from napari_samri.filenames import DICOM_SUFFIXES, NIFTI_SUFFIXES, dialog_filter
 from napari_samri.io import load_volume

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from napari.components import ViewerModel
 
-from napari_samri._napari.planes import (
+from napari_samri._napari.layers import (
     plane_of,
     show_plane,
     shown_plane,
