@@ -21,6 +21,7 @@ from napari_samri.jobs.events import (
     Finished,
     Measured,
     Noted,
+    Problem,
     Progressed,
     Started,
     Stopped,
@@ -388,6 +389,31 @@ def test_a_damaged_line_takes_no_event_along(tmp_path: Path, line: str) -> None:
     first, last = map(event_to_line, sound)
     (job.folder / "events.jsonl").write_text(f"{first}{line}\n{last}")
     assert [event for event in follow(job) if event is not None] == sound
+
+
+def test_events_of_jobs_that_an_earlier_release_started_are_read() -> None:
+    lines = (
+        '{"event":"started","what":"slices","total":9,"done":2}',
+        '{"event":"progressed","done":3,"total":9,"seconds_left":1.5,"what":"slices"}',
+        '{"event":"progressed","done":3,"total":9,"seconds_left":null,"what":""}',
+        '{"event":"measured","at":2,"values":{"loss":NaN,"dice":0.5}}',
+        '{"event":"noted","text":"a"}',
+        '{"event":"problem","text":"b"}',
+        '{"event":"finished","text":"c","details":{"rows":3}}',
+        '{"event":"stopped","text":"d"}',
+        '{"event":"failed","text":"e"}',
+    )
+    assert [line_to_event(line + "\n") for line in lines] == [
+        Started(what="slices", total=9, done=2),
+        Progressed(done=3, total=9, seconds_left=1.5, what="slices"),
+        Progressed(done=3, total=9),
+        Measured(at=2, values={"dice": 0.5}),
+        Noted(text="a"),
+        Problem(text="b"),
+        Finished(text="c", details={"rows": 3}),
+        Stopped(text="d"),
+        Failed(text="e"),
+    ]
 
 
 def test_what_diverged_is_told_without_a_number() -> None:

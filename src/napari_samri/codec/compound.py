@@ -8,7 +8,7 @@ from napari_samri.codec.flaw import LARGEST_INTEGER, Flaw, shown, wrong
 from napari_samri.codec.values import Reader, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -110,7 +110,8 @@ def record(
     def read(value: object) -> T:
         if not isinstance(value, dict):
             raise wrong(value, "an object")
-        _check_marks(value, marks or {})
+        if marks:
+            _check_marks(value, marks)
         _check_names(value, required, known, unknown)
         found = {}
         for name, reader in readers.items():
@@ -142,11 +143,13 @@ def _check_marks(value: Mapping[str, Any], marks: Mapping[str, object]) -> None:
 
 
 def _check_names(
-    value: Mapping[str, Any], required: Iterable[str], known: set[str], unknown: str
+    value: Mapping[str, Any], required: Mapping[str, object], known: set[str], unknown: str
 ) -> None:
-    if missing := [name for name in required if name not in value]:
-        message = f"has no {shown(missing[0])}; expected one"
+    if not required.keys() <= value.keys():
+        missing = next(name for name in required if name not in value)
+        message = f"has no {shown(missing)}; expected one"
         raise Flaw(message)
-    if unknown == "refuse" and (odd := sorted(value.keys() - known)):
-        message = f"has unknown fields, e.g. {shown(odd[0])}; expected {sorted(known)}"
+    if unknown == "refuse" and not value.keys() <= known:
+        odd = min(value.keys() - known)
+        message = f"has unknown fields, e.g. {shown(odd)}; expected {sorted(known)}"
         raise Flaw(message)
