@@ -1,4 +1,3 @@
-from .hashing import image_hash, labels_hash
 from .loading import load_study
 from .manifest import DataSet, Manifest, NameReading, Region, SliceEntry, Study
 from .manifest_file import (
@@ -9,7 +8,7 @@ from .manifest_file import (
     with_relative_roots,
     write_manifest,
 )
-from .measuring import choose_slices
+from .measuring import choose_slices, image_hash, labels_hash
 from .preparing import prepare, prepare_steps
 from .rules import SPLITS, Rules, shares_of
 from .sources import Source

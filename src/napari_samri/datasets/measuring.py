@@ -1,17 +1,18 @@
-"""From two files to the slices of a study, and the labels on them, that are worth training on.
+"""The slices of a study, and the labels on them, that are worth training on, with their hashes.
 
-Each voxel is looked at a fixed number of times, whatever the number of labels.
+Each voxel is looked at a fixed number of times, whatever the number of labels. Equal slices have
+equal hashes in files of any kind.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri.datasets.hashing import image_hash, labels_hash
 from napari_samri.datasets.loading import load_study
 from napari_samri.datasets.manifest import Region, SliceEntry, Study
 from napari_samri.errors import InputError
@@ -213,3 +214,39 @@ def _region(mask: LabelArray, label: int, pixels: int, place: tuple[slice, slice
     _, components = ndimage.label(mask[place] == label, structure=_EIGHT_NEIGHBOURS)
     box = (columns.start, rows.start, columns.stop - 1, rows.stop - 1)
     return Region(label, pixels, box, int(components))
+
+
+HASH_DIGITS = 16
+
+
+def image_hash(pixels: NDArray[Any]) -> str:
+    """Return the hash of a slice's grey values.
+
+    The first 16 hexadecimal digits of the SHA-256 over the shape as ``ROWSxCOLUMNS``, a zero
+    byte, and the values in C order as little-endian float64: a slice has one hash,
+    whether its file stores it as int16 or as float32.
+
+    Parameters
+    ----------
+    pixels : array (rows, columns)
+        In display order; finite.
+    """
+    return _hash(np.asarray(pixels, dtype="<f8") + 0.0)  # of minus zero, plus zero
+
+
+def labels_hash(pixels: NDArray[Any]) -> str:
+    """Return the hash of a slice's labels: as `image_hash`, over little-endian uint16.
+
+    Parameters
+    ----------
+    pixels : integer array (rows, columns)
+        0 to 65535, in display order.
+    """
+    return _hash(np.asarray(pixels, dtype="<u2"))
+
+
+def _hash(canonical: NDArray[Any]) -> str:
+    rows, columns = canonical.shape
+    digest = hashlib.sha256(f"{rows}x{columns}\0".encode())
+    digest.update(np.ascontiguousarray(canonical).data)
+    return digest.hexdigest()[:HASH_DIGITS]

@@ -149,7 +149,7 @@ def _turned_banks(config: TrainConfig, bank: Bank) -> list[Bank]:
         if copy.header != replace(bank.header, turn=turn):
             message = (
                 f"{copy.path}: {copy.header.differences(replace(bank.header, turn=turn))}; "
-                "choose another folder for the result, where the copies are made anew."
+                "choose another folder for the result, where the copies are made again."
             )
             raise InputError(message)
         found.append(copy)
@@ -259,7 +259,7 @@ def _show(run: Run) -> None:
     run.shown = time.monotonic()
     if run.ranks.first:
         save_picture(run.config.out)
-        if not run.stopping:  # whoever has asked to stop does not wait for it
+        if not run.stopping:  # after a request to stop, this is not waited for
             save_preview(run)
 
 

@@ -35,7 +35,7 @@ class StepSums:
     loss: float = 0.0
     masks: int = 0
     bad_row: int = -1
-    left: bool = False  # whether somebody has asked to stop in the middle of it
+    left: bool = False  # whether a stop was requested in the middle of it
 
 
 class Optimiser:

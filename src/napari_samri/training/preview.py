@@ -96,7 +96,7 @@ def _is_whole(preview: ValidationSlices) -> bool:
 def save_preview(run: Run) -> None:
     """Write what the decoder of a run makes of a few slices now: of validation, if there is any.
 
-    Nothing is written if somebody asks to stop meanwhile.
+    Nothing is written if a stop is requested meanwhile.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Processes that train together: sums over all ranks, by torch.distributed if it runs.
 
 One all-reduce per step: gradients, loss, number of masks, and whether something went wrong or
-somebody wants to stop, so that all ranks decide alike.
+a stop was requested, so that all ranks decide alike.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Run:
     identity : str
         What has to be the same for the run to be gone on with.
     stopping : bool
-        Whether somebody has asked any rank to stop.
+        Whether a stop was requested on any rank.
     micro_batch : int
         Masks at once; halved when memory runs out.
     shown : float
@@ -131,7 +131,7 @@ class Run:
             reads.close()
 
     def _add(self, sums: StepSums, piece: list[Group], read: Any, numbers: Any) -> None:
-        """Learn a piece of a batch, unless somebody has asked to stop: it is begun anew then."""
+        """Learn a piece of a batch, unless a stop was requested: the batch is then repeated."""
         sums.left = sums.left or self.cancel()
         if sums.left:
             return
@@ -198,7 +198,7 @@ class Run:
         self.state.batch, self.state.loss_sum = 0, 0.0
 
     def validated(self) -> dict[str, float] | None:
-        """Return the mean Dice on each split that has masks, or None if somebody has asked to stop.
+        """Return the mean Dice on each split that has masks, or None after a request to stop.
 
         It is not counted then: some masks were not looked at.
         """
@@ -232,7 +232,7 @@ class Run:
     def tested(self) -> float | None:
         """Return the Dice of the decoder that was best on zero-shot, where nothing was chosen.
 
-        None if there is no such decoder or split, or somebody has asked to stop.
+        None if there is no such decoder or split, or a stop was requested.
         """
         path = best_path(self.config.out, "zero-shot")
         (there,) = self.ranks.sum_numbers([float(path.exists())])
