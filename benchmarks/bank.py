@@ -14,7 +14,7 @@ import os
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from real_slices import chosen, embed, header_of, load, ready_rows
 
-from napari_samri.embeddings.bank import Bank, PartPlan, create_bank, create_part
-from napari_samri.embeddings.bank.quantise import from_int8, to_half, to_int8
+from napari_samri.embeddings.bank import Bank, BankRow, PartPlan, create_bank, create_part
+from napari_samri.embeddings.bank.arrays import from_int8, to_half, to_int8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,15 +37,20 @@ FILES_FOR = 10_000
 
 @dataclass
 class Rows:
-    """What is stored: embeddings in fp32 and pictures."""
+    """What is stored: embeddings in fp32, and the slices that they are of."""
 
     manifest: Any
     embedded: list[NDArray]
-    pictures: dict[int, Any]
+    slices: dict[int, Any]
 
     def embedding(self, row: int) -> NDArray:
         """Return the embedding of a row."""
         return self.embedded[row % len(self.embedded)]
+
+    def content(self, row: int) -> BankRow:
+        """Return a row as the bank takes it."""
+        item, half = self.slices[row], to_half(self.embedding(row))
+        return BankRow({"image": half}, item.thumb, item.labels, item.key)
 
 
 class Way(ABC):
@@ -161,9 +166,9 @@ class InBank(Way):
         part = create_part(self.folder, PartPlan.of(self.header, rows.manifest))
         for shard in range(part.plan.shards):
             mine = part.plan.rows_of(shard)
-            halves = {row: to_half(rows.embedding(row)) for row in mine}
+            stored = {row: rows.content(row) for row in mine}
             begin = time.perf_counter()
-            part.write_shard(shard, halves, rows.pictures)
+            part.write_shard(shard, stored)
             yield (time.perf_counter() - begin) / len(mine)
         part.seal()
         self.bank = Bank(self.folder)
@@ -179,7 +184,7 @@ class InBank(Way):
 
     def files_for(self, count: int) -> int:
         files = sum(path.is_file() for path in self.folder.rglob("*"))
-        arrays = 4 if self.header.quantisation == "int8" else 3
+        arrays = 5 if self.header.is_int8 else 4
         return files + arrays * (-(-count // 64) - self.bank.parts[0].plan.shards)
 
     def part_bytes(self, name: str) -> int:
@@ -223,18 +228,18 @@ def relative_error(way: Way, rows: Rows) -> float:
 
 
 def prepare_rows(folder: Path, starter: bool, count: int) -> tuple[Rows, dict[str, Any]]:
-    """Embed a few slices, and read the pictures of all."""
+    """Embed a few slices, and read all."""
     model = load(starter)
     manifest = chosen(folder, count)
     headers = {name: header_of(model, name) for name in ("float16", "int8")}
     plan = PartPlan.of(headers["float16"], manifest)
     step = -(-plan.rows // EMBEDDED)
-    embedded, pictures = [], {}
+    embedded, slices = [], {}
     for item in ready_rows(model, manifest, plan, range(plan.rows)):
-        pictures[item.row] = item.pictures
+        slices[item.row] = replace(item, input_image=None)
         if item.row % step == 0:
             embedded.append(embed(model, item))
-    return Rows(manifest, embedded, pictures), headers
+    return Rows(manifest, embedded, slices), headers
 
 
 def main() -> None:

@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_samri.datasets.manifest import DataSet, Manifest, Region, SliceEntry, Study
-from napari_samri.embeddings.bank import Bank, BankHeader, PartPlan, create_bank, create_part
+from napari_samri.embeddings.bank import (
+    Bank,
+    BankHeader,
+    BankRow,
+    PartPlan,
+    create_bank,
+    create_part,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +41,7 @@ HEADER = BankHeader(
     preprocessing="none",
     input_size=64,
     low_res_size=16,
-    embedding_shape=(4, 4, 4),
+    features={"image": (4, 4, 4)},
 )
 
 
@@ -64,12 +71,16 @@ def manifest(rows: int) -> Manifest:
 def fill(part: Part) -> None:
     """Write all shards."""
     rng = np.random.default_rng(0)
-    halves = rng.normal(size=(64, *HEADER.embedding_shape)).astype(np.float16)
+    halves = rng.normal(size=(64, *HEADER.features["image"])).astype(np.float16)
     picture = np.ones((16, 16), np.uint8)
     for shard in range(part.plan.shards):
-        rows = part.plan.rows_of(shard)
-        pictures = {row: {"labels": picture, "thumb": picture} for row in rows}
-        part.write_shard(shard, {row: halves[row % 64] for row in rows}, pictures)
+        part.write_shard(
+            shard,
+            {
+                row: BankRow({"image": halves[row % 64]}, picture, picture, f"{row + 1:064x}")
+                for row in part.plan.rows_of(shard)
+            },
+        )
 
 
 def sample(bank: Bank) -> None:

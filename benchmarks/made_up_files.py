@@ -10,7 +10,14 @@ import numpy as np
 import torch
 
 from napari_samri.datasets.manifest import DataSet, Manifest, Region, SliceEntry, Study
-from napari_samri.embeddings.bank import Bank, BankHeader, PartPlan, create_bank, create_part
+from napari_samri.embeddings.bank import (
+    Bank,
+    BankHeader,
+    BankRow,
+    PartPlan,
+    create_bank,
+    create_part,
+)
 from napari_samri.embeddings.bank.verify import verify_bank
 from napari_samri.embeddings.disk import DiskCache
 from napari_samri.jobs.events import Problem
@@ -67,23 +74,19 @@ def _manifest() -> Manifest:
 
 def _bank(root: Path, quantisation: Any) -> Read:
     header = BankHeader(
-        "tiny", "e" * 64, "sam", "none.v1", 64, 16, (3, 4, 4), quantisation=quantisation
+        "tiny", "e" * 64, "sam", "none.v1", 64, 16, {"image": (3, 4, 4)}, quantisation
     )
     create_bank(root / "bank", header)
     part = create_part(root / "bank", PartPlan.of(header, _manifest()))
     rng = np.random.default_rng(1)
     for shard in range(part.plan.shards):
-        rows = [row for row in part.plan.rows_of(shard) if row != 5]
-        pictures = {
-            name: rng.integers(0, 4, (len(rows), 16, 16)).astype(np.uint8)
-            for name in ("labels", "thumb")
-        }
-        embedded = rng.normal(size=(len(rows), 3, 4, 4)).astype(np.float16)
-        part.write_shard(
-            shard,
-            dict(zip(rows, embedded, strict=True)),
-            {row: {k: v[n] for k, v in pictures.items()} for n, row in enumerate(rows)},
-        )
+        rows = {}
+        for row in part.plan.rows_of(shard):
+            labels, thumb = rng.integers(0, 4, (2, 16, 16)).astype(np.uint8)
+            half = rng.normal(size=(3, 4, 4)).astype(np.float16)
+            rows[row] = BankRow({"image": half}, thumb, labels, f"{row:064x}")
+        rows.pop(5, None)
+        part.write_shard(shard, rows)
     part.seal()
     return lambda: _whole_bank(root / "bank")
 

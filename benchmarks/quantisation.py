@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from napari_samri import Embedding, EmbeddingCache
-from napari_samri.embeddings.bank.quantise import from_int8, to_half, to_int8
+from napari_samri.embeddings.bank.arrays import from_int8, to_half, to_int8
 from napari_samri.evaluation import dice
 from napari_samri.geometry import Plane
 from napari_samri.io import load_volume
@@ -72,7 +72,7 @@ def measure(predictor: Predictor, manifest: Manifest) -> list[Score]:
     for pixels, found in objects(manifest):
         embedding = predictor.embed(pixels)
         ways = {
-            name: replace(embedding, tensor=tensor)
+            name: replace(embedding, features={"image": tensor})
             for name, tensor in stored(embedding.features["image"]).items()
         }
         for truth, box in found:

@@ -65,9 +65,9 @@ def header_of(model: LoadedModel, quantisation: Any = "float16") -> BankHeader:
 def ready_rows(
     model: LoadedModel, manifest: Manifest, plan: PartPlan, rows: Sequence[int]
 ) -> Iterator[ReadyRow]:
-    """Yield rows with their pictures and encoder inputs."""
+    """Yield rows with their thumbnails, labels and encoder inputs."""
     roots = {dataset.name: Path(dataset.root) for dataset in manifest.datasets}
-    for item in RowReader(plan, roots, BankEncoder(model)).read(rows):
+    for item in RowReader(plan, roots, BankEncoder(model), []).read(rows):
         assert isinstance(item, ReadyRow)
         yield item
 

@@ -42,11 +42,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep embeddings, models, journals and settings of tests in temporary folders."""
-    folder = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("NAPARI_SAMRI_CACHE", str(folder / "cache"))
-    monkeypatch.setenv("NAPARI_SAMRI_MODELS", str(folder / "models"))
-    monkeypatch.setenv("NAPARI_SAMRI_STATE", str(folder / "state"))
-    monkeypatch.setenv("NAPARI_SAMRI_CONFIG", str(folder / "config"))
+    _set_folders(tmp_path_factory, monkeypatch)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _folders_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Do so for what is made once for many tests, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        _set_folders(tmp_path_factory, patch)
+        yield
+
+
+def _set_folders(factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> None:
+    folder = factory.mktemp("home")
+    for name in ("CACHE", "MODELS", "STATE", "CONFIG"):
+        patch.setenv(f"NAPARI_SAMRI_{name}", str(folder / name.lower()))
 
 
 @pytest.fixture

@@ -91,8 +91,13 @@ def start(
         ],
         stderr=subprocess.PIPE,
         text=True,
-        # All alike: with another number of threads the last bits may differ.
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # All alike: with another number of threads the last bits may differ. And on its own, so
+        # that it does not find what other runs have made.
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "NAPARI_SAMRI_STATE": str(out.with_name(f"{out.name}-state")),
+        },
     )
 
 

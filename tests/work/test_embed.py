@@ -115,7 +115,7 @@ def test_a_bank_of_before_is_added_to_as_it_was_begun(tmp_path: Path) -> None:
     path = make_data(tmp_path / "data", 1)
     out = tmp_path / "bank.zarr"
     header = load_encoder("starter", "cpu", None).header("float16")
-    create_bank(out, replace(header, reduction="majority"))
+    create_bank(out, replace(header, version=1))
     assert isinstance(run(path, out)[-1], Finished)
     assert Bank(out).header.reduction == "majority"
     assert len(Bank(out)) == read_manifest(path).rows

@@ -64,10 +64,11 @@ def run_merge(options: argparse.Namespace) -> int:
 
 def _lines(info: Mapping[str, Any]) -> Iterator[str]:
     header = info["header"]
-    shape = " x ".join(map(str, header["embedding_shape"]))
+    sizes = {name: " x ".join(map(str, shape)) for name, shape in info["features"].items()}
+    named = [size if name == "image" else f"{name} {size}" for name, size in sizes.items()]
     yield f"encoder        {header['architecture']}, {header['encoder']}"
     yield f"preprocessing  {header['preprocessing']}"
-    yield f"embeddings     {shape}, {header['quantisation']}"
+    yield f"embeddings     {', '.join(named)}, {header['quantisation']}"
     yield f"rows           {info['rows']:,} with {info['pairs']:,} labels"
     if info["replaced"]:
         yield f"               {info['replaced']:,} more are replaced by later ones"

@@ -1,4 +1,4 @@
-from .cache import EmbeddingCache, cache_dir, default_cache
+from .cache import EmbeddingCache, cache_dir, default_cache, user_cache
 from .compute import Checkpoint, encode, encode_input
 from .disk import DiskCache
 from .features import IMAGE, Embedding, Features, Store
@@ -18,4 +18,5 @@ __all__ = [
     "encode",
     "encode_input",
     "encoder_identity",
+    "user_cache",
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from napari_samri.embeddings.bank import KnownBanks
 from napari_samri.embeddings.disk import DiskCache
 from napari_samri.embeddings.features import frozen
 from napari_samri.filenames import expand_user
@@ -80,10 +81,10 @@ class _Turn:
 
 
 class EmbeddingCache:
-    """Embeddings by key, in memory and, if a folder is given, on disk.
+    """Features by key, in memory and, if a folder is given, on disk.
 
-    What was computed by this process comes back as it was; what comes from disk went through
-    fp16 (relative error 2e-4).
+    What was computed by this process comes back as it was; what comes from disk or a bank went
+    through fp16 (relative error 2e-4).
 
     Parameters
     ----------
@@ -91,6 +92,8 @@ class EmbeddingCache:
         Without it nothing is written to disk.
     memory_bytes, disk_bytes : int
         Bounds; the least recently used go first.
+    banks : KnownBanks, optional
+        Asked for what is neither in memory nor in the folder.
     """
 
     def __init__(
@@ -99,20 +102,24 @@ class EmbeddingCache:
         *,
         memory_bytes: int = MEMORY_BYTES,
         disk_bytes: int = DISK_BYTES,
+        banks: KnownBanks | None = None,
     ) -> None:
         self.memory = MemoryCache(memory_bytes)
         self.disk = DiskCache(expand_user(folder), disk_bytes) if folder else None
+        self._banks = banks
         self._turns: dict[str, _Turn] = {}
         self._lock = Lock()
 
     def get(self, key: str) -> Features | None:
         """Return features, read-only, or None."""
         found = self.memory.get(key)
-        if found is None and self.disk is not None:
-            found = self.disk.get(key)
-            if found is not None:
+        if found is not None:
+            return found
+        for beneath in (self.disk, self._banks):
+            if beneath is not None and (found := beneath.get(key)) is not None:
                 self.memory.put(key, found)
-        return found
+                return found
+        return None
 
     def put(self, key: str, features: Features) -> None:
         """Keep features in memory and on disk; from now on they are read-only."""
@@ -163,4 +170,9 @@ _default: dict[Path, EmbeddingCache] = {}
 
 def default_cache() -> EmbeddingCache:
     """Return the cache that all predictors of this process share."""
-    return _default.setdefault(cache_dir(), EmbeddingCache(cache_dir()))
+    return _default.setdefault(cache_dir(), user_cache())
+
+
+def user_cache(memory_bytes: int = MEMORY_BYTES) -> EmbeddingCache:
+    """Return a cache of its own over what this user has: the shared folder and all known banks."""
+    return EmbeddingCache(cache_dir(), memory_bytes=memory_bytes, banks=KnownBanks())

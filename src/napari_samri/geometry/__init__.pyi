@@ -1,7 +1,7 @@
 from .frames import Frame, LongestSideFrame, StretchedFrame
 from .grid import Grid, Orientation, check_affine, guess_plane_axis
 from .intensity import Window, finite, minmax_uint8, percentile_window, windowed_uint8
-from .low_res import REDUCTIONS, Reduction, image_to_low_res, labels_to_low_res
+from .low_res import Reduction, image_to_low_res, labels_to_low_res
 from .numbers import MAX_LABEL, flag, number, row, table, whole
 from .placement import Placement, Resampled, resample_nearest
 from .plane import TURNS, Plane, turned
@@ -9,7 +9,6 @@ from .volume import Volume
 
 __all__ = [
     "MAX_LABEL",
-    "REDUCTIONS",
     "TURNS",
     "Frame",
     "Grid",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float32]
 
 Reduction = Literal["majority", "area"]
-REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
 # Coverage is compared in steps of this part of a cell: finer, rounding would decide.
 _LEVELS = 4096
 

@@ -151,7 +151,7 @@ class Worker:
 
     def _load(self, call: Load) -> None:
         # Here and not above: torch takes seconds, in which jobs are already read.
-        from napari_samri.embeddings import EmbeddingCache, cache_dir
+        from napari_samri.embeddings import user_cache
         from napari_samri.segment.answers import Answerer
         from napari_samri.segment.predictor import load_predictor
 
@@ -160,7 +160,7 @@ class Worker:
             self._tell(Reply(call.number, Progressed(done=done, total=total, what="downloading")))
 
         choice = call.choice
-        cache = EmbeddingCache(cache_dir(), memory_bytes=choice.memory_mb << 20)
+        cache = user_cache(memory_bytes=choice.memory_mb << 20)
         # What is assumed of a file is for the user at the window, not for this process's log.
         with warnings.catch_warnings(record=True) as assumed:
             warnings.simplefilter("always", InputWarning)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_samri.datasets import read_manifest
+from napari_samri.embeddings.bank import remember_bank
 from napari_samri.jobs import Event, Noted, Progressed, Started
 from napari_samri.work.encoder import load_encoder
 from napari_samri.work.planning import plan_parts, tasks_of
@@ -50,6 +51,8 @@ class Begun:
 
     Parameters
     ----------
+    out : pathlib.Path
+        The bank.
     encoder : BankEncoder
     roots : dict of pathlib.Path
         Folder of each data set.
@@ -59,6 +62,7 @@ class Begun:
     clock : Clock
     """
 
+    out: Path
     encoder: BankEncoder
     roots: dict[str, Path]
     parts: list[Part]
@@ -70,6 +74,7 @@ class Begun:
         complete = [part for part in self.parts if not part.missing_shards()]
         for part in complete:
             part.seal()
+        remember_bank(self.out)
         return len(self.parts) - len(complete)
 
 
@@ -89,7 +94,7 @@ def begin_run(config: EmbedConfig) -> Generator[Event, None, Begun]:
     pending = [task for task in tasks if not task.part.is_committed(task.shard)]
     clock = Clock(total=_rows(tasks), done=_rows(tasks) - _rows(pending))
     yield Started(what="slices", total=clock.total, done=clock.done)
-    return Begun(encoder, roots_of(manifest, config.manifest), parts, pending, clock)
+    return Begun(config.out, encoder, roots_of(manifest, config.manifest), parts, pending, clock)
 
 
 def _rows(tasks: Sequence[Task]) -> int:

@@ -1,19 +1,17 @@
-"""The encoder of a batch run: loaded once per process, slices in, half precision out."""
+"""The encoder of a batch run: loaded once per process, slices in, features out."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from napari_samri.embeddings import IMAGE, encode_input
-from napari_samri.embeddings.bank import BankHeader, to_half
+from napari_samri.embeddings import encode_input
+from napari_samri.embeddings.bank import BankHeader
 from napari_samri.errors import Cancelled
 from napari_samri.models import load_model
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from napari_samri.embeddings import Features
     from napari_samri.geometry import Frame
     from napari_samri.jobs import Cancel
     from napari_samri.models import LoadedModel, Preprocessing
@@ -46,13 +44,13 @@ class BankEncoder:
             preprocessing=self.preprocessing.identity,
             input_size=layout.input_size,
             low_res_size=layout.low_res_size,
-            embedding_shape=layout.features["image"],
+            features=layout.features,
             quantisation=quantisation,
             turn=turn,
         )
 
-    def __call__(self, input_image: Any, cancel: Cancel) -> NDArray[np.float16]:
-        """Return the embedding (C, h, w) of an encoder's input (1, C, S, S).
+    def __call__(self, input_image: Any, cancel: Cancel) -> Features:
+        """Return the features of an encoder's input (1, C, S, S), in float32.
 
         Raises
         ------
@@ -65,7 +63,7 @@ class BankEncoder:
                 raise Cancelled
 
         model = self._model
-        return to_half(encode_input(model.network, input_image, model.device, checkpoint)[IMAGE])
+        return encode_input(model.network, input_image, model.device, checkpoint)
 
     def _make_frame(self, shape: tuple[int, int]) -> Frame:
         return self._model.preprocessing.make_frame(shape)

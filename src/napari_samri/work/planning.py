@@ -12,7 +12,6 @@ from napari_samri.embeddings.bank import (
     is_bank,
     parts_of,
     read_header,
-    slice_key,
     slice_place,
 )
 
@@ -20,8 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from napari_samri.datasets import Manifest, SliceEntry, Study
-    from napari_samri.embeddings.bank import BankHeader, Part, SliceKey, SlicePlace
+    from napari_samri.datasets import Manifest
+    from napari_samri.embeddings.bank import BankHeader, Part, SlicePlace
+
+    # Hashes of a slice's grey values and of its labels.
+    Content = tuple[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,7 @@ def plan_parts(bank: Path, header: BankHeader, manifest: Manifest) -> list[Part]
         mine = {study.dataset for study in part.plan.manifest.studies} <= known
         if mine and _is_open(part):
             todo.append(part)
-    rest = _without(manifest, _newest_keys(parts))
+    rest = _without(manifest, _newest(parts))
     if rest.rows:
         plan = PartPlan.of(header, rest)
         todo.append(create_part(bank, plan, again=_is_outdated(plan, parts)))
@@ -65,8 +67,8 @@ def plan_parts(bank: Path, header: BankHeader, manifest: Manifest) -> list[Part]
 
 
 def continuing(bank: Path, header: BankHeader) -> BankHeader:
-    """Return a header whose labels are reduced as those that the bank has already."""
-    return replace(header, reduction=read_header(bank).reduction) if is_bank(bank) else header
+    """Return a header of the version that the bank has already."""
+    return replace(header, version=read_header(bank).version) if is_bank(bank) else header
 
 
 def changes_in(bank: Path, manifest: Manifest) -> tuple[int, int]:
@@ -74,31 +76,23 @@ def changes_in(bank: Path, manifest: Manifest) -> tuple[int, int]:
 
     Slices that could not be read are the bank's too.
     """
-    own = {
-        slice_place(study, entry): slice_key(study, entry)
-        for part in parts_of(bank)
-        for study, entry in _slices(part.plan.manifest)
-    }
-    wanted = {
-        slice_place(study, entry): slice_key(study, entry) for study, entry in _slices(manifest)
-    }
-    new = sum(own.get(place) != key for place, key in wanted.items())
+    own: dict[SlicePlace, Content] = {}
+    for part in parts_of(bank):
+        own |= dict(_slices(part.plan.manifest))
+    wanted = dict(_slices(manifest))
+    new = sum(own.get(place) != content for place, content in wanted.items())
     return new, len(own.keys() - wanted.keys())
 
 
 def _is_outdated(plan: PartPlan, parts: Sequence[Part]) -> bool:
     """Tell whether a part of this plan is there, and a later one has other content in its places.
 
-    Whoever goes back to labels of before then needs the plan once more: the newest part counts.
+    Going back to earlier labels needs the plan once more: the newest part counts.
     """
-    places = {slice_place(study, entry) for study, entry in _slices(plan.manifest)}
+    places = dict(_slices(plan.manifest))
     same = [number for number, part in enumerate(parts) if part.plan.id == plan.id]
     later = parts[same[-1] + 1 :] if same else ()
-    return any(
-        slice_place(study, entry) in places
-        for part in later
-        for study, entry in _slices(part.plan.manifest)
-    )
+    return any(place in places for part in later for place, _ in _slices(part.plan.manifest))
 
 
 def tasks_of(parts: Sequence[Part], rank: int = 0, ranks: int = 1) -> list[Task]:
@@ -117,31 +111,31 @@ def _is_open(part: Part) -> bool:
     return bool(torn)
 
 
-def _newest_keys(parts: Iterable[Part]) -> dict[SlicePlace, SliceKey]:
+def _newest(parts: Iterable[Part]) -> dict[SlicePlace, Content]:
     """Return the content that each place has, or will have once all parts are complete."""
-    keys = {}
+    found = {}
     for part in parts:
         absent = frozenset(part.missing_rows()) if part.sealed else frozenset()
-        for row, (study, entry) in enumerate(_slices(part.plan.manifest)):
+        for row, (place, content) in enumerate(_slices(part.plan.manifest)):
             if row not in absent:
-                keys[slice_place(study, entry)] = slice_key(study, entry)
-    return keys
+                found[place] = content
+    return found
 
 
-def _slices(manifest: Manifest) -> Iterator[tuple[Study, SliceEntry]]:
+def _slices(manifest: Manifest) -> Iterator[tuple[SlicePlace, Content]]:
     for study in manifest.studies:
         for entry in study.slices:
-            yield study, entry
+            yield slice_place(study, entry), (entry.image_hash, entry.labels_hash)
 
 
-def _without(manifest: Manifest, keys: dict[SlicePlace, SliceKey]) -> Manifest:
+def _without(manifest: Manifest, known: dict[SlicePlace, Content]) -> Manifest:
     """Return a manifest of the slices whose content the bank does not have."""
     studies = []
     for study in manifest.studies:
         left = tuple(
             entry
             for entry in study.slices
-            if keys.get(slice_place(study, entry)) != slice_key(study, entry)
+            if known.get(slice_place(study, entry)) != (entry.image_hash, entry.labels_hash)
         )
         if left:
             studies.append(replace(study, slices=left))

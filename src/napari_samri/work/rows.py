@@ -1,4 +1,4 @@
-"""Rows made ready for the encoder: volumes read once, slices cut, mapped and resized."""
+"""Rows made ready for the encoder: volumes read once, slices cut, mapped, looked up and resized."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.datasets import image_hash, labels_hash, load_study, root_of
+from napari_samri.embeddings import embedding_key
 from napari_samri.errors import InputError, InputWarning
 from napari_samri.geometry import (
     Plane,
@@ -19,12 +20,13 @@ from napari_samri.geometry import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_samri.datasets import Manifest, SliceEntry, Study
+    from napari_samri.embeddings import Features, Store
     from napari_samri.embeddings.bank import PartPlan
     from napari_samri.geometry import Volume, Window
     from napari_samri.work.encoder import BankEncoder
@@ -40,15 +42,23 @@ class ReadyRow:
     ----------
     row : int
         Of the part.
-    input_image : torch.Tensor or None
-        (1, C, S, S); None if its embedding is known already.
-    pictures : mapping of str to array
-        ``labels`` and ``thumb``, (L, L).
+    key : str
+        Content key of its features.
+    thumb : uint8 array (L, L)
+    labels : integer array (L, L) or None
+        None for a slice without labels.
+    features : mapping of str to array or None
+        As a store has them; None if they are to be computed.
+    input_image : float32 array or None
+        (1, C, S, S), for the encoder; None if it is not needed.
     """
 
     row: int
-    input_image: Any
-    pictures: Mapping[str, Array]
+    key: str
+    thumb: NDArray[np.uint8]
+    labels: Array | None
+    features: Features | None
+    input_image: Any = None
 
 
 @dataclass(frozen=True)
@@ -68,21 +78,25 @@ class RowReader:
     roots : mapping of str to pathlib.Path
         Folder of each data set.
     encoder : BankEncoder
+    stores : sequence of Store
+        Asked for the features of each row, before it is made ready for the encoder.
     """
 
-    def __init__(self, plan: PartPlan, roots: Mapping[str, Path], encoder: BankEncoder) -> None:
+    def __init__(
+        self,
+        plan: PartPlan,
+        roots: Mapping[str, Path],
+        encoder: BankEncoder,
+        stores: Sequence[Store],
+    ) -> None:
         self._plan = plan
         self._roots = roots
         self._encoder = encoder
+        self._stores = stores
         self._open: tuple[Study, _OpenStudy | UnreadableStudy] | None = None
 
-    def read(
-        self, rows: Iterable[int], known: frozenset[int] = frozenset()
-    ) -> Iterator[ReadyRow | UnreadableStudy]:
-        """Yield rows in their order; an unreadable study once, in place of its first row.
-
-        Those in `known` come without an input image.
-        """
+    def read(self, rows: Iterable[int]) -> Iterator[ReadyRow | UnreadableStudy]:
+        """Yield rows in their order; an unreadable study once, in place of its first row."""
         for row in rows:
             study, entry = self._plan.slice_of(row)
             fresh = self._open is None or self._open[0] is not study
@@ -92,7 +106,7 @@ class RowReader:
                     yield opened
                 continue
             try:
-                yield self._ready(row, entry, opened, encode=row not in known)
+                yield self._ready(row, entry, opened)
             except InputError as error:
                 unreadable = UnreadableStudy(study, str(error))
                 self._open = (study, unreadable)
@@ -116,38 +130,55 @@ class RowReader:
         if image.spatial_shape != study.shape:
             message = (
                 f"its shape is {image.spatial_shape}, but the manifest says {study.shape}; "
-                "prepare the data set anew."
+                "prepare the data set again."
             )
             raise InputError(message)
         windowed = self._encoder.preprocessing.windowed
-        return _OpenStudy(image, labels, percentile_window(image.array) if windowed else None)
+        window = percentile_window(image.array) if windowed else None
+        return _OpenStudy(image, labels, study.axis, window)
 
-    def _ready(self, row: int, entry: SliceEntry, opened: _OpenStudy, *, encode: bool) -> ReadyRow:
-        study, _ = self._plan.slice_of(row)
-        plane = Plane(study.axis, entry.index)
-        pixels, labels = plane.extract(opened.image), plane.of(opened.labels)
-        if (image_hash(pixels), labels_hash(labels)) != (entry.image_hash, entry.labels_hash):
-            message = (
-                f"the slice {entry.index} or its labels are not those that were prepared; "
-                "prepare the data set anew."
-            )
-            raise InputError(message)
-        turn = self._plan.header.turn
-        pixels, labels = turned(pixels, turn), turned(labels, turn)
-        preprocessing, frame = self._encoder.preprocessing, self._encoder.frame(pixels.shape)
-        image = preprocessing.to_uint8(pixels, opened.window)
-        kept = np.where(np.isin(labels, [r.label for r in entry.regions]), labels, 0)
-        pictures = {
-            "labels": labels_to_low_res(kept, frame, self._plan.header.reduction),
-            "thumb": image_to_low_res(image, frame),
-        }
-        return ReadyRow(row, preprocessing.to_input(image) if encode else None, pictures)
+    def _ready(self, row: int, entry: SliceEntry, opened: _OpenStudy) -> ReadyRow:
+        header, encoder = self._plan.header, self._encoder
+        pixels, labels = _checked(entry, opened)
+        pixels = turned(pixels, header.turn)
+        image = encoder.preprocessing.to_uint8(pixels, opened.window)
+        frame = encoder.frame(pixels.shape)
+        low = None
+        if labels is not None:
+            kept = np.isin(labels, [region.label for region in entry.regions])
+            labels = turned(np.where(kept, labels, 0), header.turn)
+            low = labels_to_low_res(labels, frame, header.reduction)
+        key = embedding_key(header.encoder, header.preprocessing, image)
+        features = self._stored(key)
+        input_image = encoder.preprocessing.to_input(image) if features is None else None
+        return ReadyRow(row, key, image_to_low_res(image, frame), low, features, input_image)
+
+    def _stored(self, key: str) -> Features | None:
+        found = (store.get(key) for store in self._stores)
+        return next((features for features in found if features is not None), None)
+
+
+def _checked(entry: SliceEntry, opened: _OpenStudy) -> tuple[Array, Array | None]:
+    """Return grey values and labels of a slice, which have to be those that were prepared."""
+    plane = Plane(opened.axis, entry.index)
+    pixels, labels, found = plane.extract(opened.image), None, ""
+    if entry.labels_hash:
+        labels = plane.of(opened.labels)
+        found = labels_hash(labels)
+    if (image_hash(pixels), found) != (entry.image_hash, entry.labels_hash):
+        message = (
+            f"the slice {entry.index} or its labels are not those that were prepared; "
+            "prepare the data set again."
+        )
+        raise InputError(message)
+    return pixels, labels
 
 
 @dataclass(frozen=True, eq=False)
 class _OpenStudy:
     image: Volume
     labels: NDArray[np.uint16]
+    axis: int
     window: Window | None
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samri.embeddings import IMAGE, DiskCache
+from napari_samri.embeddings import DiskCache, user_cache
+from napari_samri.embeddings.bank import BankRow, to_half
 from napari_samri.errors import Cancelled
 from napari_samri.jobs import run_ahead
 from napari_samri.work.rows import ReadyRow, RowReader, UnreadableStudy
@@ -19,14 +21,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from napari_samri.embeddings.bank import Part
     from napari_samri.jobs import Cancel
     from napari_samri.work.encoder import BankEncoder
     from napari_samri.work.planning import Task
-
-    Half = NDArray[np.float16]
 
 READ_AHEAD = 8
 # An embedding that took longer is kept on its own until its shard is written, which may take
@@ -50,13 +47,46 @@ class Work:
     unreadable: list[UnreadableStudy] = field(default_factory=list)
 
 
-@dataclass(eq=False)
 class _Shard:
-    """A shard on its way."""
+    """A shard that is being filled.
 
-    task: Task
-    embeddings: dict[int, Half] = field(default_factory=dict)
-    pictures: dict[int, Mapping[str, Any]] = field(default_factory=dict)
+    Features that took longer than `WORTH_KEEPING_SECONDS` are kept until it is complete.
+    """
+
+    def __init__(self, task: Task, kept: DiskCache) -> None:
+        self.task = task
+        self.rows: dict[int, BankRow] = {}
+        self._kept = kept
+
+    def take(self, item: ReadyRow, encoder: BankEncoder, cancel: Cancel) -> float:
+        """Lay a row into it, encoded if need be; return the seconds that the encoder took."""
+        begin = time.perf_counter()
+        features = item.features
+        if features is None:
+            try:
+                features = encoder(item.input_image, cancel)
+            except Cancelled:
+                for row in self.rows.values():
+                    self._keep(row)
+                raise
+        seconds = 0.0 if item.features else time.perf_counter() - begin
+        halves = {name: to_half(array) for name, array in features.items()}
+        row = self.rows[item.row] = BankRow(halves, item.thumb, item.labels, item.key)
+        if seconds > WORTH_KEEPING_SECONDS:
+            self._keep(row)
+        return seconds
+
+    def write(self) -> None:
+        """Put it into place, unless another process was faster."""
+        if not self.task.part.is_committed(self.task.shard):
+            self.task.part.write_shard(self.task.shard, self.rows)
+        for row in self.rows.values():
+            self._kept.drop(row.key)
+
+    def _keep(self, row: BankRow) -> None:
+        if not self._kept.path(row.key).exists():
+            features = {name: half.astype(np.float32) for name, half in row.features.items()}
+            self._kept.put(row.key, features)
 
 
 def embed_shards(
@@ -85,13 +115,13 @@ def embed_shards(
             if item is None:
                 if pending is not None:
                     pending.result()
-                pending = writer.submit(_write, shard)
+                pending = writer.submit(shard.write)
                 yield 0
             elif isinstance(item, UnreadableStudy):
                 work.unreadable.append(item)
                 yield item
             else:
-                _take(shard, item, encoder, cancel, work)
+                work.encoding_seconds += shard.take(item, encoder, cancel)
                 yield 1
         if pending is not None:
             pending.result()
@@ -104,70 +134,12 @@ def _items(
     tasks: Sequence[Task], encoder: BankEncoder, roots: Mapping[str, Path]
 ) -> Iterator[tuple[_Shard, ReadyRow | UnreadableStudy | None]]:
     """Yield what is read for each shard, and None at its end."""
-    readers: dict[Part, RowReader] = {}
-    for task in tasks:
-        reader = readers.get(task.part)
-        if reader is None:
-            readers = {task.part: RowReader(task.part.plan, roots, encoder)}
-            reader = readers[task.part]
-        shard = _Shard(task)
-        kept = _Kept(task.part)
-        known = {row: half for row in task.rows if (half := kept.get(row)) is not None}
-        shard.embeddings.update(known)
-        for item in reader.read(task.rows, frozenset(known)):
-            yield shard, item
-        yield shard, None
-
-
-def _take(shard: _Shard, item: ReadyRow, encoder: BankEncoder, cancel: Cancel, work: Work) -> None:
-    """Encode a row and lay it into its shard."""
-    if item.input_image is not None:
-        begin = time.perf_counter()
-        try:
-            half = encoder(item.input_image, cancel)
-        except Cancelled:
-            _keep(shard)
-            raise
-        seconds = time.perf_counter() - begin
-        work.encoding_seconds += seconds
-        if seconds > WORTH_KEEPING_SECONDS:
-            _Kept(shard.task.part).put(item.row, half)
-        shard.embeddings[item.row] = half
-    shard.pictures[item.row] = item.pictures
-
-
-def _keep(shard: _Shard) -> None:
-    kept = _Kept(shard.task.part)
-    for row, half in shard.embeddings.items():
-        kept.put(row, half)
-
-
-def _write(shard: _Shard) -> None:
-    task = shard.task
-    if not task.part.is_committed(task.shard):  # another process may have been faster
-        task.part.write_shard(task.shard, shard.embeddings, shard.pictures)
-    kept = _Kept(task.part)
-    for row in task.rows:
-        kept.drop(row)
-
-
-class _Kept:
-    """Embeddings of rows whose shard is not complete."""
-
-    def __init__(self, part: Part) -> None:
-        self._cache = DiskCache(part.scratch / "rows", _UNBOUNDED)
-        self._prefix = part.plan.id
-
-    def get(self, row: int) -> Half | None:
-        found = self._cache.get(self._key(row))
-        return None if found is None else found[IMAGE].astype(np.float16)
-
-    def put(self, row: int, half: Half) -> None:
-        if not self._cache.path(self._key(row)).exists():
-            self._cache.put(self._key(row), {IMAGE: half.astype(np.float32)})
-
-    def drop(self, row: int) -> None:
-        self._cache.drop(self._key(row))
-
-    def _key(self, row: int) -> str:
-        return f"{row % 100:02d}-{row}-{self._prefix}"
+    user = user_cache(memory_bytes=0)
+    for part, own in groupby(tasks, key=lambda task: task.part):
+        kept = DiskCache(part.scratch / "rows", _UNBOUNDED)
+        reader = RowReader(part.plan, roots, encoder, [kept, user])
+        for task in own:
+            shard = _Shard(task, kept)
+            for item in reader.read(task.rows):
+                yield shard, item
+            yield shard, None

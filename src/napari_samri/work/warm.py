@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_samri.embeddings import EmbeddingCache, cache_dir
+from napari_samri.embeddings import user_cache
 from napari_samri.errors import Cancelled, InputError
 from napari_samri.geometry import Plane, percentile_window
 from napari_samri.io import load_volume
@@ -31,6 +31,8 @@ def warm_cache(
 ) -> Iterator[Event]:
     """Embed all slices of a volume across a display axis into the cache that viewers share.
 
+    Slices that a bank of this user has are left there, where viewers find them too.
+
     Yields
     ------
     Event
@@ -45,8 +47,7 @@ def warm_cache(
     planes = [Plane(axis, index, time) for index in range(volume.spatial_shape[axis])]
     planes[0].check(volume)
     yield Noted(text=f"loading the encoder of {model}")
-    cache = EmbeddingCache(cache_dir(), memory_bytes=0)
-    predictor = load_predictor(model, device, cache, family=family)
+    predictor = load_predictor(model, device, user_cache(memory_bytes=0), family=family)
     # As the viewer takes it: from all time points, so that its keys are the same.
     window = percentile_window(volume.array) if predictor.needs_window else None
     clock = Clock(total=len(planes), done=0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.datasets.manifest import DataSet, Manifest, Region, SliceEntry, Study
-from napari_samri.embeddings.bank import BankHeader, PartPlan, create_bank, create_part
+from napari_samri.embeddings.bank import BankHeader, BankRow, PartPlan, create_bank, create_part
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -24,7 +24,7 @@ HEADER = BankHeader(
     preprocessing="none.v1",
     input_size=64,
     low_res_size=16,
-    embedding_shape=(3, 4, 4),
+    features={"image": (3, 4, 4)},
 )
 INT8 = replace(HEADER, quantisation="int8")
 SPLITS = ("train", "validation", "test", "zero-shot")
@@ -66,19 +66,27 @@ def entry(row: int, index: int, label: int, content: str) -> SliceEntry:
 def embedding(header: BankHeader, row: int, seed: int = 0) -> Any:
     """Return the float16 embedding that a row has."""
     rng = np.random.default_rng([seed, row])
-    channels = rng.uniform(0.1, 4, (header.embedding_shape[0], 1, 1))
-    return (rng.normal(size=header.embedding_shape) * channels).astype(np.float16)
+    channels = rng.uniform(0.1, 4, (header.features["image"][0], 1, 1))
+    return (rng.normal(size=header.features["image"]) * channels).astype(np.float16)
 
 
-def pictures(part_plan: PartPlan, row: int, seed: int = 0) -> dict[str, Any]:
-    """Return the labels and the thumbnail that a row has; every fifth row has no label left."""
+def content(part_plan: PartPlan, row: int, seed: int = 0) -> BankRow:
+    """Return what a row has; of every fifth row, no label is left in low resolution."""
     rng = np.random.default_rng([seed, row, 1])
     side = part_plan.header.low_res_size
     values = [region.label for region in part_plan.slice_of(row)[1].regions]
     labels = np.zeros((side, side), np.uint16)
     if row % 5:
         labels[2:9, 3:12] = rng.choice([0, *values], (7, 9))
-    return {"labels": labels, "thumb": rng.integers(0, 256, (side, side)).astype(np.uint8)}
+    thumb = rng.integers(0, 256, (side, side)).astype(np.uint8)
+    half = embedding(part_plan.header, row, seed)
+    shown = labels if part_plan.labelled[row] else None
+    return BankRow({"image": half}, thumb, shown, key(row, seed))
+
+
+def key(row: int, seed: int = 0) -> str:
+    """Return the content key that a row has."""
+    return hashlib.sha256(f"{seed} {row}".encode()).hexdigest()
 
 
 def fill(
@@ -87,24 +95,20 @@ def fill(
     """Write shards of a part, all of them by default, without the missing rows."""
     for shard in range(part.plan.shards) if shards is None else shards:
         rows = [row for row in part.plan.rows_of(shard) if row not in missing]
-        part.write_shard(
-            shard,
-            {row: embedding(part.plan.header, row, seed) for row in rows},
-            {row: pictures(part.plan, row, seed) for row in rows},
-        )
+        part.write_shard(shard, {row: content(part.plan, row, seed) for row in rows})
 
 
 def make_part(
     bank: Path,
     header: BankHeader,
-    content: Manifest,
+    slices: Manifest,
     *,
     missing: Collection[int] = (),
     seed: int = 0,
 ) -> Part:
     """Make, fill and seal a part."""
     create_bank(bank, header)
-    part = create_part(bank, PartPlan.of(header, content))
+    part = create_part(bank, PartPlan.of(header, slices))
     fill(part, missing=missing, seed=seed)
     part.seal()
     return part

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,18 +20,22 @@ from napari_samri.embeddings.bank import (
     PartPlan,
     create_bank,
     create_part,
-    open_files,
+    open_part,
+    read_header,
+    reading,
+    verify_bank,
 )
-from napari_samri.embeddings.bank.quantise import from_int8, to_int8
+from napari_samri.embeddings.bank.arrays import from_int8, to_int8
 from napari_samri.errors import InputError, StoreError
+from napari_samri.jobs.events import Problem
 from tests.embeddings.bank.made_up import (
     HEADER,
     INT8,
+    content,
     embedding,
     fill,
     make_part,
     manifest,
-    pictures,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +47,7 @@ both = pytest.mark.parametrize("header", [HEADER, INT8], ids=["float16", "int8"]
 def assert_equals_zarr(bank: Bank, header: BankHeader) -> None:
     """Compare every row of a bank, and its absent rows, with what zarr reads."""
     for number, part in enumerate(bank.parts):
-        names = ["emb", "labels", "thumb", *(["scale"] if header == INT8 else [])]
+        names = ["emb", "labels", "thumb", "scale" if header == INT8 else "key"]
         arrays = {name: zarr.open_array(part.path / name, mode="r")[...] for name in names}
         rows = np.flatnonzero(bank.rows["part"] == number)
         places = bank.rows["part_row"][rows]
@@ -52,6 +57,8 @@ def assert_equals_zarr(bank: Bank, header: BankHeader) -> None:
             found["thumb"] = bank.thumb(row)
             if header == INT8:
                 found["scale"] = scale
+            else:
+                found["key"] = np.frombuffer(bytes.fromhex(bank.key(row)), np.uint8)
             for name, values in found.items():
                 assert values.dtype == arrays[name].dtype
                 assert np.array_equal(values, arrays[name][place]), (name, row)
@@ -72,8 +79,8 @@ def test_the_reader_equals_zarr(
         if data.draw(st.booleans()):
             missing |= set(range(min(rows, 64)))
         label = data.draw(st.sampled_from([1, 255, 256, 65535]))
-        content = manifest(rows, name=f"set{number}", label=label)
-        make_part(path, header, content, missing=missing, seed=number)
+        slices = manifest(rows, name=f"set{number}", label=label)
+        make_part(path, header, slices, missing=missing, seed=number)
     with Bank(path) as bank:
         assert_equals_zarr(bank, header)
 
@@ -88,9 +95,10 @@ def test_embeddings_labels_and_thumbnails_come_back(header: BankHeader, tmp_path
             half = embedding(header, place)
             expected = half if header == HEADER else from_int8(*to_int8(half))
             assert np.array_equal(bank.embedding(row), expected.astype(np.float32))
-            drawn = pictures(part.plan, place)
-            assert np.array_equal(bank.labels(row), drawn["labels"])
-            assert np.array_equal(bank.thumb(row), drawn["thumb"])
+            drawn = content(part.plan, place)
+            assert np.array_equal(bank.labels(row), drawn.labels)
+            assert np.array_equal(bank.thumb(row), drawn.thumb)
+            assert bank.key(row) == (drawn.key if header == HEADER else None)
             assert bank.slice_of(row) == part.plan.slice_of(place)
 
 
@@ -176,7 +184,7 @@ def test_batches_equal_single_rows(header: BankHeader, tmp_path: Path) -> None:
 def test_many_threads_and_few_open_files(
     header: BankHeader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(open_files, "OPEN_FILES", 2)
+    monkeypatch.setattr(reading, "OPEN_FILES", 2)
     make_part(tmp_path, header, manifest(400))
     expected = [embedding(header, row) for row in range(400)]
     if header == INT8:
@@ -207,9 +215,9 @@ def test_more_shards_than_a_process_may_open(tmp_path: Path) -> None:
 def test_damage_is_noticed_on_reading(place: int, tmp_path: Path) -> None:
     part = make_part(tmp_path, HEADER, manifest(10))
     path = part.shard_path("emb", 0)
-    content = bytearray(path.read_bytes())
-    content[place] ^= 1
-    path.write_bytes(content)
+    damaged = bytearray(path.read_bytes())
+    damaged[place] ^= 1
+    path.write_bytes(damaged)
     with Bank(tmp_path) as bank, pytest.raises(StoreError, match=r"damaged|torn"):
         bank.stored_batch(range(10))
 
@@ -248,9 +256,66 @@ def test_the_fingerprint_tells_rows_apart(tmp_path: Path) -> None:
     kinds = {"whole": {}, "gap": {"missing": {3}}, "other": {"content": "new"}}
     seen = set()
     for name, kind in kinds.items():
-        content = manifest(10, content=kind.get("content", ""))
+        slices = manifest(10, content=kind.get("content", ""))
         for copy in ("a", "b"):
-            make_part(tmp_path / f"{name}-{copy}", HEADER, content, missing=kind.get("missing", ()))
+            make_part(tmp_path / f"{name}-{copy}", HEADER, slices, missing=kind.get("missing", ()))
             with Bank(tmp_path / f"{name}-{copy}") as bank:
                 seen.add(bank.fingerprint)
     assert len(seen) == 3
+
+
+LEVELS = replace(HEADER, features={"image": (3, 4, 4), "high.2": (2, 8, 8), "high.4": (1, 16, 16)})
+
+
+@pytest.mark.parametrize("quantisation", ["float16", "int8"])
+def test_several_features(quantisation: str, tmp_path: Path) -> None:
+    """As encoders with levels of several sizes have them."""
+    header = replace(LEVELS, quantisation=quantisation)
+    create_bank(tmp_path, header)
+    assert read_header(tmp_path) == header
+    part = create_part(tmp_path, PartPlan.of(header, manifest(70)))
+    rng = np.random.default_rng(0)
+    rows = {
+        row: replace(content(part.plan, row), features=halves)
+        for row in range(70)
+        for halves in [
+            {n: rng.normal(size=s).astype(np.float16) for n, s in header.features.items()}
+        ]
+    }
+    for shard in range(2):
+        part.write_shard(shard, {row: rows[row] for row in part.plan.rows_of(shard)})
+        assert part.missing_shards() == [*range(shard + 1, 2)]
+    part.seal()
+    assert not [event for event in verify_bank(tmp_path) if isinstance(event, Problem)]
+    with Bank(tmp_path) as bank:
+        for row in (0, 69):
+            for name, half in rows[row].features.items():
+                expected = from_int8(*to_int8(half)) if header.is_int8 else half
+                np.testing.assert_array_equal(bank.features(row)[name], expected)
+        values, _ = bank.stored_batch([3, 69], "high.2")
+        assert np.array_equal(values[1], bank.stored(69, "high.2")[0])
+        array = zarr.open_array(part.path / "emb.high.2", mode="r")
+        assert np.array_equal(array[69], values[1])
+
+
+def test_slices_without_labels(tmp_path: Path) -> None:
+    """They have no labels in the arrays, none among the pairs, and none to look at."""
+    slices = manifest(10)
+    plain = replace(slices.studies[0].slices[4], labels_hash="", regions=())
+    entries = (*slices.studies[0].slices[:4], plain, *slices.studies[0].slices[5:])
+    slices = replace(slices, studies=(replace(slices.studies[0], slices=entries),))
+    make_part(tmp_path, HEADER, slices)
+    assert not [event for event in verify_bank(tmp_path) if isinstance(event, Problem)]
+    with Bank(tmp_path) as bank:
+        assert len(bank) == 10
+        assert set(bank.pairs["row"].tolist()) == {*range(10)} - {4}
+        assert bank.labels(3).any()
+        assert not bank.labels(4).any()
+        assert bank.labels(4).shape == (16, 16)
+        assert np.array_equal(bank.embedding(4), embedding(HEADER, 4))
+        labels = zarr.open_array(bank.parts[0].path / "labels", mode="r")
+        assert not labels[4].any()
+    part = open_part(bank.parts[0].path, HEADER)
+    part.reopen([0])
+    with pytest.raises(StoreError, match="expected image and no labels"):
+        part.write_shard(0, {4: replace(content(part.plan, 4), labels=np.ones((16, 16), int))})

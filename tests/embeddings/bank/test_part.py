@@ -8,7 +8,7 @@ import shutil
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -25,18 +25,17 @@ from napari_samri.embeddings.bank import (
     parts_of,
     read_header,
 )
-from napari_samri.embeddings.bank.parts import open_part
-from napari_samri.embeddings.bank.shard_file import read_index
+from napari_samri.embeddings.bank.files import read_index
+from napari_samri.embeddings.bank.part import open_part
 from napari_samri.errors import InputError, StoreError
 from tests.embeddings.bank.made_up import (
     HEADER,
     INT8,
+    content,
     digests,
-    embedding,
     fill,
     make_part,
     manifest,
-    pictures,
 )
 
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ def test_a_part_sealed_by_another_process_in_the_meantime(
 
 
 def sealing(other: Part) -> Callable[..., object]:
-    from napari_samri.embeddings.bank.staging import stage_shard
+    from napari_samri.embeddings.bank.part import stage_shard
 
     def stage(*arguments: object) -> object:
         other.seal()
@@ -170,7 +169,7 @@ def test_a_part_that_another_process_makes_first(
     bank = tmp_path / "bank"
     part = empty_part(bank)
     listing = iter([[], []])
-    monkeypatch.setattr("napari_samri.embeddings.bank.parts.part_folders", lambda *_: next(listing))
+    monkeypatch.setattr("napari_samri.embeddings.bank.part.part_folders", lambda *_: next(listing))
     assert create_part(bank, part.plan).path == part.path
     assert {path.name for path in bank.iterdir()} == {"zarr.json", "parts"}
 
@@ -178,8 +177,8 @@ def test_a_part_that_another_process_makes_first(
 @pytest.mark.parametrize("change", [b" ", b"", b"0"])
 def test_an_altered_plan_is_refused(change: bytes, tmp_path: Path) -> None:
     part = make_part(tmp_path / "bank", HEADER, manifest(ROWS))
-    content = (part.path / "plan.json").read_bytes()
-    altered = content.replace(b'"train"', b'"test"') if change == b"0" else content[:-1] + change
+    plan = (part.path / "plan.json").read_bytes()
+    altered = plan.replace(b'"train"', b'"test"') if change == b"0" else plan[:-1] + change
     (part.path / "plan.json").write_bytes(altered)
     for read in (parts_of, Bank):
         with pytest.raises(InputError, match="was altered"):
@@ -294,10 +293,11 @@ def test_large_labels(label: int, dtype: type, tmp_path: Path) -> None:
         assert bank.labels(1).max() == label
 
 
-def test_a_row_without_pictures_is_a_mistake(tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", [{"labels": None}, {"features": {}}])
+def test_a_row_that_lacks_something_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
     part = empty_part(tmp_path / "bank")
-    with pytest.raises(KeyError):
-        part.write_shard(0, {0: embedding(HEADER, 0)}, {1: pictures(part.plan, 1)})
+    with pytest.raises(StoreError, match="expected image and labels"):
+        part.write_shard(0, {0: replace(content(part.plan, 0), **change)})
     assert part.missing_shards() == [0, 1, 2]
 
 

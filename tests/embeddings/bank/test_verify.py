@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_samri.embeddings.bank import Bank, PartPlan, create_bank, create_part
-from napari_samri.embeddings.bank.shard_file import checksum, write_shard
+from napari_samri.embeddings.bank.files import checksum, write_shard
 from napari_samri.embeddings.bank.verify import verify_bank
 from napari_samri.errors import InputError
 from napari_samri.jobs.events import Finished, Noted, Problem, Progressed, Started, Stopped
@@ -27,9 +27,12 @@ MISSING = {3, 17, *range(64, 128)}
 
 
 @pytest.fixture
-def part(tmp_path: Path) -> Part:
-    make_part(tmp_path / "bank", INT8, manifest(10, name="heart"))
-    return make_part(tmp_path / "bank", INT8, manifest(ROWS), missing=MISSING)
+def part(tmp_path: Path, request: pytest.FixtureRequest) -> Part:
+    """Return a part of an int8 bank; where a test is about keys, of one that has them."""
+    name = request.node.callspec.params.get("name", "") if hasattr(request.node, "callspec") else ""
+    header = HEADER if name.startswith("key") else INT8
+    make_part(tmp_path / "bank", header, manifest(10, name="heart"))
+    return make_part(tmp_path / "bank", header, manifest(ROWS), missing=MISSING)
 
 
 def damaged(bank: Path, **options: Any) -> list[tuple[int | None, str]]:
@@ -62,7 +65,7 @@ def test_a_whole_bank(part: Part, tmp_path: Path) -> None:
     assert done == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("name", ["emb", "labels", "thumb", "scale"])
+@pytest.mark.parametrize("name", ["emb", "labels", "thumb", "scale", "key"])
 @pytest.mark.parametrize("damage", [cut, lambda path: flip(path, -1), lambda path: path.unlink()])
 @pytest.mark.parametrize("quick", [True, False])
 def test_torn_and_missing_files(
@@ -107,6 +110,7 @@ def test_scales_that_make_no_sense(value: float, part: Part, tmp_path: Path) -> 
         ("pairs/box_xyxy/c/0/0", "pairs"),
         ("emb/zarr.json", "emb"),
         ("thumb/zarr.json", "thumb"),
+        ("key/zarr.json", "key"),
         ("sealed.json", "sealed.json"),
     ],
 )
@@ -143,7 +147,7 @@ def test_an_altered_plan_is_named_and_the_rest_is_checked(part: Part, tmp_path: 
     assert part.sealed
 
 
-@pytest.mark.parametrize("name", ["emb", "labels", "scale"])
+@pytest.mark.parametrize("name", ["emb", "labels", "scale", "key"])
 def test_damaged_shards_are_taken_away_and_no_others(name: str, part: Part, tmp_path: Path) -> None:
     before = digests(tmp_path)
     flip(part.shard_path(name, 0), 9)

@@ -1,31 +1,34 @@
+from .arrays import BankRow, from_int8, to_half, to_int8
 from .bank import Bank
 from .header import BankHeader, Quantisation, create_bank, is_bank, read_header
 from .info import bank_info
+from .known import KnownBanks, remember_bank
 from .merge import merge_banks
-from .part import Part
-from .parts import create_part, open_part, parts_of
-from .plan import PartPlan, SliceKey, SlicePlace, slice_key, slice_place
-from .quantise import to_half
+from .part import Part, create_part, open_part, parts_of
+from .plan import PartPlan, SlicePlace, slice_place
 from .verify import verify_bank
 
 __all__ = [
     "Bank",
     "BankHeader",
+    "BankRow",
+    "KnownBanks",
     "Part",
     "PartPlan",
     "Quantisation",
-    "SliceKey",
     "SlicePlace",
     "bank_info",
     "create_bank",
     "create_part",
+    "from_int8",
     "is_bank",
     "merge_banks",
     "open_part",
     "parts_of",
     "read_header",
-    "slice_key",
+    "remember_bank",
     "slice_place",
     "to_half",
+    "to_int8",
     "verify_bank",
 ]

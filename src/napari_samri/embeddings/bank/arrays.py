@@ -1,7 +1,9 @@
-"""The zarr arrays of a part: how their rows are stored, and where their shards lie.
+"""The zarr arrays of a part: how rows become bytes, and where their shards lie.
 
-zarr itself makes the empty arrays only. Shards are written whole, by whoever owns them: several
-processes that write into one zarr array can lose each other's chunks (zarr-python#3682).
+zarr itself makes the empty arrays only. Shards are written whole, each by one process: several
+that write into one zarr array can lose each other's chunks (zarr-python#3682). 8 bits are taken
+from the half-precision values, so that it makes no difference whether features were just computed
+or kept in half precision by an interrupted run or a cache.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_samri.embeddings.bank.zarr_files import zarr_group
+from napari_samri.embeddings.bank.files import checksum, zarr_group
+from napari_samri.embeddings.features import suffix_of
 from napari_samri.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -22,9 +26,12 @@ if TYPE_CHECKING:
     from napari_samri.embeddings.bank.header import BankHeader
 
     Array = NDArray[Any]
+    FloatArray = NDArray[np.float32]
+    Half = NDArray[np.float16]
 
 SHARD_ROWS = 64
-PICTURES = ("labels", "thumb")
+KEY_BYTES = 32
+LARGEST_INT8 = 127
 _ZSTD_LEVEL = 1
 # What is padding in a slice is nearly constant in its embedding. Of half-precision numbers LZ4
 # finds that once their high and low bytes lie apart, in a third of the time that zstd takes.
@@ -36,6 +43,27 @@ _LAYOUT: dict[str, Any] = {
     "chunk_key_encoding": {"name": "default", "separator": "."},
     "fill_value": 0,
 }
+
+
+@dataclass(frozen=True, eq=False)
+class BankRow:
+    """What a bank stores of a slice.
+
+    Parameters
+    ----------
+    features : mapping of str to float16 array (C, h, w)
+    thumb : uint8 array (L, L)
+        The slice in the decoder's low-resolution frame.
+    labels : integer array (L, L) or None
+        Its labels in the same frame; None for a slice without labels.
+    key : str
+        Content key of the features, stored where `BankHeader.keyed`.
+    """
+
+    features: Mapping[str, Half]
+    thumb: NDArray[np.uint8]
+    labels: Array | None
+    key: str
 
 
 @dataclass(frozen=True)
@@ -101,6 +129,34 @@ class RowArray:
         return [lz4, Crc32cCodec()]
 
 
+@dataclass(frozen=True)
+class Column:
+    """An array of few numbers a row, of which the 64 rows of a shard are one chunk.
+
+    Parameters
+    ----------
+    name : str
+    dtype : numpy.dtype
+    width : int
+        Numbers a row.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    width: int
+
+    def pack(self, rows: Mapping[int, Array]) -> bytes:
+        """Return the chunk, with its checksum, of rows by their place in the shard."""
+        table = np.zeros((SHARD_ROWS, self.width), self.dtype)
+        for place, row in rows.items():
+            table[place] = row
+        return table.tobytes() + checksum(table.tobytes())
+
+    def unpack(self, body: memoryview) -> Array:
+        """Return the rows (64, width) of a chunk without its checksum, read-only."""
+        return np.frombuffer(body, self.dtype).reshape(SHARD_ROWS, self.width)
+
+
 def _blosc() -> Any:
     from numcodecs import blosc
 
@@ -109,8 +165,8 @@ def _blosc() -> Any:
     return blosc
 
 
-def row_arrays(header: BankHeader, largest_label: int) -> dict[str, RowArray]:
-    """Return ``labels``, ``thumb`` and ``emb`` of a part, in the order of writing.
+def row_arrays(header: BankHeader, largest_label: int = 0) -> dict[str, RowArray]:
+    """Return ``labels``, ``thumb`` and the features of a part, in the order of writing.
 
     Parameters
     ----------
@@ -120,20 +176,48 @@ def row_arrays(header: BankHeader, largest_label: int) -> dict[str, RowArray]:
     """
     square = (header.low_res_size, header.low_res_size)
     labels = np.dtype(np.uint8 if largest_label <= np.iinfo(np.uint8).max else "<u2")
-    if header.quantisation == "int8":
-        emb = RowArray("emb", np.dtype(np.int8), header.embedding_shape, _ZSTD_LEVEL)
-    else:
-        emb = RowArray("emb", np.dtype("<f2"), header.embedding_shape, None)
+    kind: tuple[np.dtype[Any], int | None] = (np.dtype("<f2"), None)
+    if header.is_int8:
+        kind = (np.dtype(np.int8), _ZSTD_LEVEL)
     arrays = (
         RowArray("labels", labels, square, _PICTURE_ZSTD_LEVEL),
         RowArray("thumb", np.dtype(np.uint8), square, _PICTURE_ZSTD_LEVEL),
-        emb,
+        *(
+            RowArray(emb_of(name), kind[0], shape, kind[1])
+            for name, shape in sorted(header.features.items(), reverse=True)
+        ),
     )
     return {array.name: array for array in arrays}
 
 
+def columns(header: BankHeader) -> dict[str, Column]:
+    """Return the ``key``, or of int8 the ``scale`` of each feature, in the order of writing."""
+    found = [Column("key", np.dtype(np.uint8), KEY_BYTES)] if header.keyed else []
+    if header.is_int8:
+        found += [
+            Column(scale_of(name), np.dtype("<f4"), shape[0])
+            for name, shape in sorted(header.features.items())
+        ]
+    return {column.name: column for column in found}
+
+
+def emb_of(feature: str) -> str:
+    """Return the name of a feature's array."""
+    return f"emb{suffix_of(feature)}"
+
+
+def scale_of(feature: str) -> str:
+    """Return the name of the column of a feature's scales."""
+    return f"scale{suffix_of(feature)}"
+
+
+def mark_of(header: BankHeader) -> str:
+    """Return the array whose file is put into place last: with it a shard is there."""
+    return emb_of(min(header.features))
+
+
 def create_arrays(part: Path, header: BankHeader, rows: int, largest_label: int) -> None:
-    """Make the empty arrays ``labels``, ``thumb``, ``scale`` (int8 only) and ``emb`` of a part.
+    """Make the empty arrays and columns of a part.
 
     Parameters
     ----------
@@ -156,19 +240,69 @@ def create_arrays(part: Path, header: BankHeader, rows: int, largest_label: int)
                 compressors=array.codecs(),
                 **_LAYOUT,
             )
-        if header.quantisation == "int8":
-            channels = header.embedding_shape[0]
+        for column in columns(header).values():
             group.create_array(
-                "scale",
-                shape=(rows, channels),
-                chunks=(SHARD_ROWS, channels),
-                dtype=np.float32,
+                column.name,
+                shape=(rows, column.width),
+                chunks=(SHARD_ROWS, column.width),
+                dtype=column.dtype,
                 compressors=[Crc32cCodec()],
                 **_LAYOUT,
             )
 
 
+_DIMENSIONS = {"emb": 4, "labels": 3, "thumb": 3, "scale": 2, "key": 2}
+
+
 def shard_key(name: str, shard: int) -> str:
-    """Return where a shard of an array lies, relative to the part."""
-    dimensions = {"emb": 4, "labels": 3, "thumb": 3, "scale": 2}[name]
-    return f"{name}/c.{shard}" + ".0" * (dimensions - 1)
+    """Return where a shard of an array or column lies, relative to the part."""
+    return f"{name}/c.{shard}" + ".0" * (_DIMENSIONS[name.partition(".")[0]] - 1)
+
+
+def stored_values(header: BankHeader, row: BankRow) -> dict[str, Array]:
+    """Return a row as it is stored, by array or column; labels only if there are any."""
+    values: dict[str, Array] = {"thumb": row.thumb}
+    if row.labels is not None:
+        values["labels"] = row.labels
+    if header.keyed:
+        values["key"] = np.frombuffer(bytes.fromhex(row.key), np.uint8)
+    for name, half in row.features.items():
+        values[emb_of(name)] = half
+        if header.is_int8:
+            values[emb_of(name)], values[scale_of(name)] = to_int8(half)
+    return values
+
+
+def to_half(feature: Array) -> Half:
+    """Return a feature (C, h, w) in half precision (relative error up to 5e-4).
+
+    Raises
+    ------
+    StoreError
+        If a value is not finite or exceeds what half precision can hold.
+    """
+    with np.errstate(over="ignore"):
+        half = feature.astype(np.float16)
+    if not np.isfinite(half).all():
+        message = (
+            "the embedding has values that are not finite or above 65504, which cannot be "
+            "stored; check the model's checkpoint."
+        )
+        raise StoreError(message)
+    return half
+
+
+def to_int8(half: Half) -> tuple[NDArray[np.int8], FloatArray]:
+    """Return a feature (C, h, w) as int8 and the scale (C,) of each channel.
+
+    The scale is the channel's largest absolute value over 127; a channel of zeros has scale 0.
+    """
+    values = half.astype(np.float32)
+    scale = np.abs(values).max(axis=(1, 2)) / LARGEST_INT8
+    divisor = np.where(scale > 0, scale, 1).astype(np.float32)
+    return np.rint(values / divisor[:, None, None]).astype(np.int8), scale.astype(np.float32)
+
+
+def from_int8(stored: NDArray[np.int8], scale: FloatArray) -> FloatArray:
+    """Return features (..., C, h, w) of int8 with scales (..., C) as float32."""
+    return np.multiply(stored, scale[..., None, None], dtype=np.float32)

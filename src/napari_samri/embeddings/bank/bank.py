@@ -12,23 +12,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.embeddings.bank.header import read_header
-from napari_samri.embeddings.bank.open_files import OpenFiles
-from napari_samri.embeddings.bank.parts import parts_of
-from napari_samri.embeddings.bank.quantise import from_int8
-from napari_samri.embeddings.bank.tables import joined_pairs, joined_rows
-from napari_samri.errors import InputError
+from napari_samri.embeddings.bank.part import parts_of
+from napari_samri.embeddings.bank.reading import PartFiles
+from napari_samri.embeddings.features import IMAGE
+from napari_samri.errors import InputError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Self
 
     from numpy.typing import NDArray
 
     from napari_samri.datasets import SliceEntry, Study
     from napari_samri.embeddings.bank.part import Part
+    from napari_samri.embeddings.features import Features
 
     Array = NDArray[Any]
     FloatArray = NDArray[np.float32]
+    Table = dict[str, Array]
+    Rows = NDArray[np.int64]
+    Names = tuple[list[str], list[str], list[Study]]
     # Where a slice is from, without its index: data set, image and axis.
     Cut = tuple[str, str, int]
 
@@ -68,10 +71,10 @@ class Bank:
         self.header = read_header(self.path)
         self.parts = [part for part in parts_of(self.path) if part.sealed]
         kept = _newest(self.parts)
-        names, self.rows = joined_rows(self.parts, kept)
+        names, self.rows = _joined_rows(self.parts, kept)
         self.datasets, self.patients, self.studies = names
-        self.pairs = joined_pairs(self.parts, kept)
-        self._files = OpenFiles(self.parts)
+        self.pairs = _joined_pairs(self.parts, kept)
+        self._files = PartFiles(self.header, [part.path for part in self.parts])
         self._lock = Lock()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -92,19 +95,22 @@ class Bank:
         part, part_row = self._place(row)
         return self.parts[part].plan.slice_of(part_row)
 
-    def embedding(self, row: int) -> FloatArray:
-        """Return the embedding (C, h, w) of a row as float32.
+    def features(self, row: int) -> Features:
+        """Return the features of a row as float32, read-only.
 
         Raises
         ------
         StoreError
-            If it is missing, or its checksum is not the one that was written.
+            If one is missing, or its checksum is not the one that was written.
         """
-        stored, scale = self.stored(row)
-        return stored.astype(np.float32) if scale is None else from_int8(stored, scale)
+        return self._files.features(*self._place(row))
 
-    def stored(self, row: int) -> tuple[Array, FloatArray | None]:
-        """Return the embedding (C, h, w) of a row as it is stored, and its scales.
+    def embedding(self, row: int) -> FloatArray:
+        """Return the feature (C, h, w) of a row that SAM's decoder takes: see `features`."""
+        return self.features(row)[IMAGE]
+
+    def stored(self, row: int, feature: str = IMAGE) -> tuple[Array, FloatArray | None]:
+        """Return a feature (C, h, w) of a row as it is stored, and its scales.
 
         Returns
         -------
@@ -116,33 +122,71 @@ class Bank:
         Raises
         ------
         StoreError
-            As `embedding`.
+            As `features`.
         """
-        part, part_row = self._place(row)
-        values = self._row_of("emb", part, part_row)
-        int8 = self.header.quantisation == "int8"
-        return values, self._files.scale(part, part_row) if int8 else None
+        return self._files.stored(*self._place(row), feature)
 
-    def stored_batch(self, rows: Sequence[int]) -> tuple[Array, FloatArray | None]:
-        """Return embeddings (B, C, h, w) as they are stored, and scales (B, C), read at once."""
-        values = np.empty((len(rows), *self.header.embedding_shape), self._dtype)
+    def stored_batch(
+        self, rows: Sequence[int], feature: str = IMAGE
+    ) -> tuple[Array, FloatArray | None]:
+        """Return a feature (B, C, h, w) as it is stored, and scales (B, C), read at once."""
+        dtype = np.int8 if self.header.is_int8 else np.float16
+        values = np.empty((len(rows), *self.header.features[feature]), dtype)
         scales = np.empty(values.shape[:2], np.float32)
 
         def read(place: int) -> None:
-            values[place], scale = self.stored(rows[place])
+            values[place], scale = self.stored(rows[place], feature)
             scales[place] = 1 if scale is None else scale
 
         for _ in self._threads().map(read, range(len(rows))):
             pass
-        return values, scales if self.header.quantisation == "int8" else None
+        return values, scales if self.header.is_int8 else None
 
     def labels(self, row: int) -> Array:
-        """Return the labels (L, L) of a row in the decoder's low-resolution frame, read-only."""
-        return self._row_of("labels", *self._place(row))
+        """Return the labels (L, L) of a row in the decoder's low-resolution frame, read-only.
+
+        They are all 0 for a slice without labels, which has none among `pairs`.
+        """
+        part, part_row = self._place(row)
+        if not self.parts[part].plan.labelled[part_row]:
+            array = self.parts[part].plan.arrays["labels"]
+            return np.zeros(array.shape, array.dtype)
+        return self._row_of("labels", part, part_row)
 
     def thumb(self, row: int) -> NDArray[np.uint8]:
         """Return the slice (L, L) of 0..255 of a row, in the same frame as its labels."""
         return self._row_of("thumb", *self._place(row))
+
+    def key(self, row: int) -> str | None:
+        """Return the content key of a row's features; None unless `BankHeader.keyed`."""
+        if not self.header.keyed:
+            return None
+        return self._files.column("key", *self._place(row)).tobytes().hex()
+
+    def get(self, key: str) -> Features | None:
+        """Return the features of a content key, as a `napari_samri.embeddings.Store`.
+
+        Raises
+        ------
+        StoreError
+            As `features`.
+        """
+        place = self._files.find(key)
+        return None if place is None else self._files.features(*place)
+
+    def put(self, key: str, features: Features) -> None:
+        """Refuse: rows come with their slice, from a batch run only.
+
+        Raises
+        ------
+        StoreError
+            Always.
+        """
+        message = (
+            f"{self.path}: a bank that is complete is read-only, so {', '.join(features)} of "
+            f"{key[:8]} cannot be added. Embed a data set into it, or use a cache."
+        )
+        raise StoreError(message)
 
     def close(self) -> None:
         """Close all files; no other thread may be reading."""
@@ -160,10 +204,6 @@ class Bank:
 
     def __reduce__(self) -> tuple[type[Bank], tuple[Path]]:
         return Bank, (self.path,)
-
-    @property
-    def _dtype(self) -> type[np.generic]:
-        return np.int8 if self.header.quantisation == "int8" else np.float16
 
     def _place(self, row: int) -> tuple[int, int]:
         if not 0 <= row < len(self):
@@ -201,3 +241,63 @@ def _unseen(part: Part, seen: defaultdict[Cut, set[int]]) -> NDArray[np.int64]:
                 rows.append(row)
             row += 1
     return np.array(rows, np.int64)
+
+
+def _joined_rows(parts: Sequence[Part], kept: Sequence[Rows]) -> tuple[Names, Table]:
+    """Return the names of data sets, patients and studies, and the columns of all kept rows.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+    kept : sequence of int array
+        The rows of each part that count.
+    """
+    datasets: dict[str, int] = {}
+    patients: dict[str, int] = {}
+    studies: list[Study] = []
+    tables = []
+    for number, (part, rows) in enumerate(zip(parts, kept, strict=True)):
+        manifest = part.plan.manifest
+        table = {name: column[rows] for name, column in part.plan.row_table().items()}
+        own = [dataset.name for dataset in manifest.datasets]
+        table["dataset"] = _numbers(datasets, own)[table["dataset"]]
+        table["patient"] = _numbers(patients, list(part.plan.patients))[table["patient"]]
+        table["volume"] = table["volume"] + len(studies)
+        table["part"] = np.full(len(rows), number, np.int32)
+        table["part_row"] = rows
+        studies += manifest.studies
+        tables.append(table)
+    return (list(datasets), list(patients), studies), _stacked(tables, _ROWS)
+
+
+def _joined_pairs(parts: Sequence[Part], kept: Sequence[Rows]) -> Table:
+    """Return the columns of all labels on kept rows; `row` counts over all parts."""
+    tables = []
+    begin = 0
+    for part, rows in zip(parts, kept, strict=True):
+        number = np.full(part.plan.rows, -1, np.int64)
+        number[rows] = begin + np.arange(len(rows))
+        table = part.plan.pair_table()
+        row = number[table["row"]]
+        tables.append({name: column[row >= 0] for name, column in table.items()})
+        tables[-1]["row"] = row[row >= 0]
+        begin += len(rows)
+    return _stacked(tables, _PAIRS)
+
+
+# What a column has beside its rows.
+_ROWS = dict.fromkeys(
+    ("volume", "dataset", "patient", "split", "axis", "slice", "weight", "part", "part_row"), ()
+) | {"slice_shape": (2,), "spacing_mm": (2,)}
+_PAIRS = dict.fromkeys(("row", "label", "area", "components"), ()) | {"box_xyxy": (4,)}
+
+
+def _numbers(known: dict[str, int], names: list[str]) -> NDArray[np.int32]:
+    """Return the number of each name, new ones numbered on."""
+    return np.array([known.setdefault(name, len(known)) for name in names], np.int32)
+
+
+def _stacked(tables: Sequence[Table], columns: Mapping[str, tuple[int, ...]]) -> Table:
+    if not tables:
+        return {name: np.zeros((0, *shape), np.int64) for name, shape in columns.items()}
+    return {name: np.concatenate([table[name] for table in tables]) for name in columns}

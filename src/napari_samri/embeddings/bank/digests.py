@@ -25,7 +25,7 @@ from napari_samri.codec import (
     text,
 )
 from napari_samri.embeddings.bank.arrays import SHARD_ROWS, shard_key
-from napari_samri.embeddings.bank.shard_file import CHECKSUM_BYTES, present, read_index
+from napari_samri.embeddings.bank.files import CHECKSUM_BYTES, present, read_index
 from napari_samri.errors import InputError
 
 if TYPE_CHECKING:
@@ -146,12 +146,10 @@ def _check_own(path: Path, content: bytes) -> None:
 
 def shard_digests(folder: Path, plan: PartPlan, shard: int) -> Digests:
     """Return the digests of a shard's files, as they are now; missing and torn ones have none."""
-    names = [*plan.arrays, *(["scale"] if plan.header.quantisation == "int8" else [])]
-    keys = {name: shard_key(name, shard) for name in names}
     found = {}
-    for name, key in keys.items():
-        path = folder / key
-        digest = _file_digest(path) if name == "scale" else _chunks_digest(path)
+    for name in (*plan.arrays, *plan.columns):
+        key = shard_key(name, shard)
+        digest = (_chunks_digest if name in plan.arrays else _file_digest)(folder / key)
         if digest is not None:
             found[key] = digest
     return found
@@ -170,7 +168,7 @@ def file_digests(folder: Path, plan: PartPlan) -> Digests:
 def _described(folder: Path, plan: PartPlan) -> Iterator[Path]:
     yield folder / "plan.json"
     yield folder / "zarr.json"
-    for name in (*plan.arrays, "scale"):
+    for name in (*plan.arrays, *plan.columns):
         yield folder / name / "zarr.json"
     for table in TABLES:
         yield from (path for path in (folder / table).rglob("*") if path.is_file())

@@ -1,4 +1,4 @@
-"""What all embeddings of a bank have in common: encoder, preprocessing, shape, quantisation."""
+"""What all embeddings of a bank have in common: encoder, preprocessing, features, quantisation."""
 
 from __future__ import annotations
 
@@ -18,24 +18,31 @@ from napari_samri.codec import (
     convert,
     integer,
     line,
+    map_of,
     one_of,
     read_json,
     record,
     row_of,
+    text,
 )
-from napari_samri.embeddings.bank.zarr_files import zarr_group
+from napari_samri.embeddings.bank.files import zarr_group
+from napari_samri.embeddings.features import IMAGE
 from napari_samri.errors import InputError, MissingFileError, ModelError, StoreError
-from napari_samri.geometry import REDUCTIONS, TURNS, Reduction
+from napari_samri.geometry import TURNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_samri.geometry import Reduction
+
 FORMAT = "napari-samri-bank"
-# Of banks whose labels keep their area in low resolution; those of version 1 took the majority.
-VERSION = 2
-_OF_MAJORITY = 1
+# Version 1: labels in low resolution are those of the majority. 2: labels keep their area. 3: rows
+# have content keys (but of int8), and features have names.
+VERSION = 3
+_OF_MAJORITY, _WITHOUT_KEYS = 1, 2
 ATTRIBUTE = "napari_samri"
 Quantisation = Literal["float16", "int8"]
+Shape = tuple[int, int, int]
 QUANTISATIONS: tuple[Quantisation, ...] = get_args(Quantisation)
 
 
@@ -55,14 +62,14 @@ class BankHeader:
         Id of everything that happens to a slice before the encoder.
     input_size, low_res_size : int
         Sides of the encoder's square input, and of the decoder's logits, in pixels.
-    embedding_shape : tuple of int
-        (C, h, w).
+    features : mapping of str to tuple of int
+        (C, h, w) of each feature.
     quantisation : str
         ``float16`` or ``int8`` (one scale per channel).
-    reduction : str
-        How labels are brought to low resolution: see `labels_to_low_res`.
     turn : int
         How slices and labels were turned before they were embedded: see `turned`.
+    version : int
+        Of the format.
     """
 
     architecture: str
@@ -71,10 +78,10 @@ class BankHeader:
     preprocessing: str
     input_size: int
     low_res_size: int
-    embedding_shape: tuple[int, int, int]
+    features: Mapping[str, Shape]
     quantisation: Quantisation = "float16"
-    reduction: Reduction = "area"
     turn: int = 0
+    version: int = VERSION
 
     def __post_init__(self) -> None:
         if self.quantisation not in QUANTISATIONS:
@@ -83,25 +90,48 @@ class BankHeader:
                 f"{', '.join(QUANTISATIONS)}."
             )
             raise InputError(message)
-        if self.reduction not in REDUCTIONS:
-            message = (
-                f"the reduction of labels is {self.reduction!r}; expected one of "
-                f"{', '.join(REDUCTIONS)}."
-            )
-            raise InputError(message)
         if self.turn not in range(TURNS):
             message = f"the turn is {self.turn!r}; expected 0 to {TURNS - 1}."
             raise InputError(message)
 
+        if self.version < VERSION and self.features.keys() != {IMAGE}:
+            message = (
+                f"a bank of version {self.version} holds the feature '{IMAGE}' only; the encoder "
+                f"makes {', '.join(self.features)}. Make a new bank."
+            )
+            raise InputError(message)
+
+    @property
+    def reduction(self) -> Reduction:
+        """How labels are brought to low resolution: see `labels_to_low_res`."""
+        return "majority" if self.version == _OF_MAJORITY else "area"
+
+    @property
+    def keyed(self) -> bool:
+        """Whether rows have content keys; numbers of 8 bits are not those that a key stands for."""
+        return self.version > _WITHOUT_KEYS and not self.is_int8
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether features are stored in 8 bits, with a scale per channel."""
+        return self.quantisation == "int8"
+
     def as_dict(self) -> dict[str, Any]:
-        """Return the header as JSON values, with the format's name and version."""
-        fields = {**asdict(self), "embedding_shape": list(self.embedding_shape)}
+        """Return the header as JSON values, with the format's name.
+
+        Names of parts depend on it, so headers of earlier versions stay as they were.
+        """
+        fields = asdict(self)
+        shapes = {name: list(shape) for name, shape in sorted(self.features.items())}
+        fields["features"] = shapes
+        if self.version < VERSION:
+            del fields["features"]
+            fields["embedding_shape"] = shapes[IMAGE]
+        if self.version == _WITHOUT_KEYS:
+            fields["reduction"] = self.reduction
         if not self.turn:
             del fields["turn"]
-        if self.reduction == "majority":
-            del fields["reduction"]  # as a bank of version 1 has it: the names of its parts depend
-            return {"format": FORMAT, "version": _OF_MAJORITY, **fields}
-        return {"format": FORMAT, "version": VERSION, **fields}
+        return {"format": FORMAT, **fields}
 
     def differences(self, other: BankHeader) -> str:
         """Say in what this header differs from another one."""
@@ -130,13 +160,18 @@ _SIDE = integer(1, 1 << 16)
 _MOST_NUMBERS = 1 << 26
 
 
-def _bounded(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    if math.prod(shape) > _MOST_NUMBERS:
-        message = f"expected at most {_MOST_NUMBERS:,} numbers in all"
+def _bounded(features: dict[str, Shape]) -> dict[str, Shape]:
+    if not features or sum(map(math.prod, features.values())) > _MOST_NUMBERS:
+        message = f"expected features, of at most {_MOST_NUMBERS:,} numbers in all"
         raise ValueError(message)
-    return shape
+    return features
 
 
+def _of_one_feature(embedding_shape: Shape, reduction: str = "", **fields: Any) -> BankHeader:
+    return BankHeader(features=_bounded({IMAGE: embedding_shape}), **fields)
+
+
+_SHAPE = row_of(_SIDE, _SIDE, _SIDE)
 _FIELDS = {
     "architecture": line(),
     "encoder": line(),
@@ -144,24 +179,27 @@ _FIELDS = {
     "preprocessing": line(),
     "input_size": _SIDE,
     "low_res_size": integer(1, 1 << 12),
-    "embedding_shape": convert(row_of(_SIDE, _SIDE, _SIDE), _bounded),
     "quantisation": one_of(*QUANTISATIONS),
 }
+_OTHERS = {"turn": integer(0, TURNS - 1)}
+
+
+def _header(version: int, make: Any, required: Any, others: Any) -> Reader[BankHeader]:
+    return record(
+        partial(make, version=version),
+        _FIELDS | required,
+        _OTHERS | others,
+        marks={"format": FORMAT, "version": version},
+        unknown="refuse",
+    )
+
+
+_ONE = {"embedding_shape": _SHAPE}
+_SEVERAL = {"features": convert(map_of(_SHAPE, text(40, r"[a-z0-9][a-z0-9._-]*")), _bounded)}
 _HEADERS = {
-    _OF_MAJORITY: record(
-        partial(BankHeader, reduction="majority"),
-        _FIELDS,
-        {"turn": integer(0, TURNS - 1)},
-        marks={"format": FORMAT, "version": _OF_MAJORITY},
-        unknown="refuse",
-    ),
-    VERSION: record(
-        BankHeader,
-        _FIELDS,
-        {"reduction": one_of(*REDUCTIONS), "turn": integer(0, TURNS - 1)},
-        marks={"format": FORMAT, "version": VERSION},
-        unknown="refuse",
-    ),
+    _OF_MAJORITY: _header(_OF_MAJORITY, _of_one_feature, _ONE, {}),
+    _WITHOUT_KEYS: _header(_WITHOUT_KEYS, _of_one_feature, _ONE, {"reduction": one_of("area")}),
+    VERSION: _header(VERSION, BankHeader, _SEVERAL, {}),
 }
 
 

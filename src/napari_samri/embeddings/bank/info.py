@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_samri.datasets import SPLITS
 from napari_samri.embeddings.bank.bank import Bank
-from napari_samri.embeddings.bank.parts import parts_of
+from napari_samri.embeddings.bank.part import parts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,10 +21,10 @@ def bank_info(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``header``; ``rows`` and ``pairs`` that can be read; ``rows_by`` data set and split;
-        ``replaced`` rows, for which a later part has a newer one; ``bytes`` and ``files`` on the
-        disk; ``parts``, each with ``name``, ``sealed``, ``rows``, ``missing`` rows, and
-        ``shards`` that are there.
+        ``header``; shapes of its ``features``; ``rows`` and ``pairs`` that can be read;
+        ``rows_by`` data set and split; ``replaced`` rows, for which a later part has a newer one;
+        ``bytes`` and ``files`` on the disk; ``parts``, each with ``name``, ``sealed``, ``rows``,
+        ``missing`` rows, and ``shards`` that are there.
 
     Raises
     ------
@@ -37,6 +37,7 @@ def bank_info(path: Path) -> dict[str, Any]:
         sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
         return {
             "header": bank.header.as_dict(),
+            "features": {name: list(shape) for name, shape in bank.header.features.items()},
             "rows": len(bank),
             "pairs": len(bank.pairs["row"]),
             "rows_by": _rows_by(bank),

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from napari_samri.atomic import own_folder
 from napari_samri.embeddings.bank.header import create_bank, read_header
-from napari_samri.embeddings.bank.parts import PARTS, parts_of
+from napari_samri.embeddings.bank.known import remember_bank
+from napari_samri.embeddings.bank.part import PARTS, parts_of
 from napari_samri.errors import InputError, StoreError
 from napari_samri.jobs import Event, Finished, Problem, Progressed, Started, Stopped, never
 
@@ -65,6 +66,7 @@ def merge_banks(banks: Sequence[Path], out: Path, cancel: Cancel = never) -> Ite
                     return
                 yield Progressed(done=number, total=len(parts), what="parts")
             bank.rename(out)
+        remember_bank(out)
     except OSError as error:
         if isinstance(error, StoreError):
             raise

@@ -1,7 +1,7 @@
-"""A part of a bank: made whole, filled shard by shard in any order, sealed, never changed.
+"""The parts of a bank: made whole, filled shard by shard in any order, sealed, never changed.
 
 A shard is there if its file of embeddings is, which is put into place after the others. Nothing
-else is written down about progress, so nothing can disagree with it.
+else is recorded about progress, so nothing can disagree with it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,17 @@ from __future__ import annotations
 import hashlib
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from napari_samri.embeddings.bank.arrays import SHARD_ROWS, shard_key
+from napari_samri.datasets import manifest_from_json
+from napari_samri.embeddings.bank.arrays import (
+    SHARD_ROWS,
+    create_arrays,
+    mark_of,
+    shard_key,
+    stored_values,
+)
 from napari_samri.embeddings.bank.digests import (
     DIGESTS,
     Mark,
@@ -23,24 +30,26 @@ from napari_samri.embeddings.bank.digests import (
     read_mark,
     shard_digests,
 )
-from napari_samri.embeddings.bank.shard_file import present, read_index
-from napari_samri.embeddings.bank.staging import stage_shard
-from napari_samri.embeddings.bank.tables import write_table
-from napari_samri.embeddings.bank.zarr_files import write_flushed
-from napari_samri.errors import StoreError
+from napari_samri.embeddings.bank.files import (
+    present,
+    read_index,
+    write_flushed,
+    write_shard,
+    write_table,
+)
+from napari_samri.embeddings.bank.header import read_header
+from napari_samri.embeddings.bank.plan import PartPlan
+from napari_samri.errors import InputError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
-    from numpy.typing import NDArray
+    from napari_samri.embeddings.bank.arrays import BankRow
+    from napari_samri.embeddings.bank.files import Index, Table
+    from napari_samri.embeddings.bank.header import BankHeader
 
-    from napari_samri.embeddings.bank.plan import PartPlan
-
-    Array = NDArray[Any]
-    Half = NDArray[np.float16]
-
+PARTS = "parts"
 PLAN = "plan.json"
 SEAL = "sealed.json"
 SCRATCH = "scratch"
@@ -76,30 +85,30 @@ class Part:
 
     def is_committed(self, shard: int) -> bool:
         """Tell whether a shard is there and its index whole."""
-        return read_index(self.shard_path("emb", shard), SHARD_ROWS) is not None
+        return self._index(shard) is not None
+
+    def _index(self, shard: int) -> Index | None:
+        return read_index(self.shard_path(self.mark_array, shard), SHARD_ROWS)
+
+    @property
+    def mark_array(self) -> str:
+        """The array whose files tell which shards are there."""
+        return mark_of(self.plan.header)
 
     def missing_shards(self) -> list[int]:
         """Return the shards that are not there, or torn."""
         return [shard for shard in range(self.plan.shards) if not self.is_committed(shard)]
 
-    def write_shard(
-        self,
-        shard: int,
-        embeddings: Mapping[int, Half],
-        pictures: Mapping[int, Mapping[str, Array]],
-    ) -> None:
-        """Put a shard into place, unless it is there; who writes it twice writes the same bytes.
+    def write_shard(self, shard: int, rows: Mapping[int, BankRow]) -> None:
+        """Put a shard into place, unless it is there; written twice, it has the same bytes.
 
         A part that another process has sealed in the meantime stays as it is.
 
         Parameters
         ----------
         shard : int
-        embeddings : mapping of int to float16 array (C, h, w)
+        rows : mapping of int to BankRow
             By row of the part. Rows of the shard that it lacks are missing from the bank.
-        pictures : mapping of int to mapping
-            By row, at least the same ones: ``labels`` and ``thumb``, (L, L) in the decoder's
-            low-resolution frame.
 
         Raises
         ------
@@ -109,7 +118,7 @@ class Part:
         if self.sealed:
             return
         with self._unless_sealed(), self.staged() as stage:
-            files = list(stage_shard(self.plan, shard, embeddings, pictures, stage))
+            files = list(stage_shard(self.plan, shard, rows, stage))
             if self.is_committed(shard):  # by another process; its digest may be taken by now
                 return
             for name, staged in files:
@@ -148,7 +157,7 @@ class Part:
         for name in (SEAL, DIGESTS):
             (self.path / name).unlink(missing_ok=True)
         for shard in shards:
-            self.shard_path("emb", shard).unlink(missing_ok=True)
+            self.shard_path(self.mark_array, shard).unlink(missing_ok=True)
         shutil.rmtree(self.path / "pairs", ignore_errors=True)
 
     def missing_rows(self) -> list[int]:
@@ -191,7 +200,7 @@ class Part:
         """
         absent: list[int] = []
         for shard in range(self.plan.shards):
-            index = read_index(self.shard_path("emb", shard), SHARD_ROWS)
+            index = self._index(shard)
             if index is None:
                 message = f"{self.path}: the shard {shard} is missing, so it cannot be sealed."
                 raise StoreError(message)
@@ -199,7 +208,7 @@ class Part:
             absent += [row for row, there in zip(rows, present(index), strict=False) if not there]
         return absent
 
-    def put_table(self, name: str, table: Mapping[str, Array], stage: Path) -> None:
+    def put_table(self, name: str, table: Table, stage: Path) -> None:
         """Write a table in another folder, and move it into place if there is none."""
         write_table(stage / name, table)
         try:
@@ -250,3 +259,123 @@ class Part:
         bank = self.path.parents[1]
         for left in (self.scratch, *bank.glob(f"{MAKING}-{self.plan.id}-*")):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def parts_of(bank: Path) -> list[Part]:
+    """Return the parts of a bank, oldest first.
+
+    Raises
+    ------
+    InputError
+        If a part's plan is damaged or not the one that its name tells of.
+    """
+    header = read_header(bank)
+    return [open_part(path, header) for path in part_folders(bank)]
+
+
+def part_folders(bank: Path, plan_id: str = "*") -> list[Path]:
+    """Return the folders of a bank's parts, oldest first."""
+    return sorted(path for path in (bank / PARTS).glob(f"[0-9]*-{plan_id}") if path.is_dir())
+
+
+def sealed_folders(bank: Path) -> list[Path]:
+    """Return the folders of a bank's complete parts, oldest first."""
+    return [path for path in part_folders(bank) if (path / SEAL).is_file()]
+
+
+def open_part(path: Path, header: BankHeader) -> Part:
+    """Open a part.
+
+    Raises
+    ------
+    InputError
+        As `parts_of`.
+    """
+    try:
+        content = (path / PLAN).read_bytes()
+    except OSError as error:
+        message = (
+            f"{path / PLAN}: cannot be read ({error.strerror or error}). Move this folder out of "
+            "the bank, and run 'napari-samri embed' again."
+        )
+        raise InputError(message) from error
+    # First of all: whatever was altered, this is what there is to say.
+    if PartPlan.id_of(header, content) != path.name.partition("-")[2]:
+        message = (
+            f"{path}: its plan is not the one that its name tells of, so it was altered. Move "
+            "this folder out of the bank, and run 'napari-samri embed' again."
+        )
+        raise InputError(message)
+    return Part(path, PartPlan(header, manifest_from_json(content, str(path / PLAN))))
+
+
+def create_part(bank: Path, plan: PartPlan, *, again: bool = False) -> Part:
+    """Make an empty part for a plan, or return the newest that is there, unless asked for again.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be written.
+    """
+    found = part_folders(bank, plan.id)
+    if found and not again:
+        return Part(found[-1], plan)
+    newest = max((int(path.name.partition("-")[0]) for path in part_folders(bank)), default=0)
+    path = bank / PARTS / f"{newest + 1:05d}-{plan.id}"
+    stage = bank / f"{MAKING}-{plan.id}-{uuid4().hex}"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        stage.mkdir()
+        create_arrays(stage, plan.header, plan.rows, plan.largest_label)
+        write_table(stage / "rows", plan.row_table())
+        write_flushed(stage / PLAN, plan.content)
+        stage.rename(path)
+    except OSError as error:
+        # Or another process was faster; its part is the same.
+        if not (path / PLAN).is_file():
+            message = f"{path}: cannot be written ({error.strerror or error}). Nothing was changed."
+            raise StoreError(message) from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return Part(path, plan)
+
+
+def stage_shard(
+    plan: PartPlan, shard: int, rows: Mapping[int, BankRow], stage: Path
+) -> Iterator[tuple[str, Path]]:
+    """Write the files of a shard into an empty folder; yield the name of each array with its file.
+
+    The array of `mark_of` comes last.
+
+    Parameters
+    ----------
+    plan : PartPlan
+    shard : int
+    rows : mapping of int to BankRow
+        By row of the part.
+    stage : pathlib.Path
+    """
+    there = plan.rows_of(shard)
+    for row in rows:
+        _check_row(plan, row, rows[row])
+    values = {row: stored_values(plan.header, rows[row]) for row in there if row in rows}
+    for name, column in plan.columns.items():
+        content = column.pack({row - there.start: found[name] for row, found in values.items()})
+        write_flushed(stage / name, content)
+        yield name, stage / name
+    for name, array in plan.arrays.items():
+        found = (values.get(row, {}).get(name) for row in there)
+        chunks = (None if row is None else array.pack(row) for row in found)
+        write_shard(stage / name, chunks, SHARD_ROWS)
+        yield name, stage / name
+
+
+def _check_row(plan: PartPlan, number: int, row: BankRow) -> None:
+    labelled = bool(plan.labelled[number])
+    if row.features.keys() != plan.header.features.keys() or (row.labels is not None) != labelled:
+        found = "no labels" if row.labels is None else "labels"
+        message = (
+            f"the row {number} has {', '.join(row.features)} and {found}; expected "
+            f"{', '.join(plan.header.features)} and {'labels' if labelled else 'no labels'}."
+        )
+        raise StoreError(message)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_samri.datasets import SPLITS, Manifest, manifest_to_json
-from napari_samri.embeddings.bank.arrays import SHARD_ROWS, row_arrays
+from napari_samri.embeddings.bank.arrays import SHARD_ROWS, columns, row_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_samri.datasets import SliceEntry, Study
-    from napari_samri.embeddings.bank.arrays import RowArray
+    from napari_samri.embeddings.bank.arrays import Column, RowArray
     from napari_samri.embeddings.bank.header import BankHeader
 
     Table = dict[str, NDArray[Any]]
 
-SliceKey = tuple[str, str, int, int, str, str]
 SlicePlace = tuple[str, str, int, int]
 
 
@@ -94,8 +93,19 @@ class PartPlan:
 
     @cached_property
     def arrays(self) -> dict[str, RowArray]:
-        """How the rows of ``labels``, ``thumb`` and ``emb`` are stored."""
+        """How the rows of ``labels``, ``thumb`` and the features are stored."""
         return row_arrays(self.header, self.largest_label)
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """How their keys and scales are stored."""
+        return columns(self.header)
+
+    @cached_property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Which rows are of slices with labels."""
+        entries = (entry for study in self.manifest.studies for entry in study.slices)
+        return np.array([bool(entry.labels_hash) for entry in entries], bool)
 
     def rows_of(self, shard: int) -> range:
         """Return the rows of a shard."""
@@ -165,11 +175,6 @@ class PartPlan:
         """Patients and their numbers."""
         names = dict.fromkeys(study.patient for study in self.manifest.studies)
         return {name: number for number, name in enumerate(names)}
-
-
-def slice_key(study: Study, entry: SliceEntry) -> SliceKey:
-    """Return what a slice is known by: equal keys need no second embedding."""
-    return (*slice_place(study, entry), entry.image_hash, entry.labels_hash)
 
 
 def slice_place(study: Study, entry: SliceEntry) -> SlicePlace:

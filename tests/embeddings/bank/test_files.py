@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_samri.embeddings.bank.arrays import create_arrays, row_arrays, shard_key
-from napari_samri.embeddings.bank.shard_file import ShardFile, present, read_index, write_shard
+from napari_samri.embeddings.bank.files import ShardFile, present, read_index, write_shard
 from napari_samri.errors import StoreError
 from tests.embeddings.bank.made_up import HEADER, INT8, embedding
 

@@ -1,7 +1,8 @@
-"""One shard of a zarr array, written and read without zarr: a read of its index, one per chunk.
+"""The files of a bank: shards of zarr arrays written and read without zarr, groups and tables.
 
-The layout is zarr's own (sharding codec, index at the end, a CRC-32C behind the index and
-behind each chunk); tests compare both ways with zarr-python bit for bit.
+A shard takes one read for its index, and one per chunk. The layout is zarr's own (sharding codec,
+index at the end, a CRC-32C behind the index and behind each chunk); tests compare both ways with
+zarr-python bit for bit.
 
 References
 ----------
@@ -11,20 +12,22 @@ Zarr v3 sharding codec, https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sh
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_samri.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     Index = NDArray[np.uint64]
+    Table = Mapping[str, NDArray[Any]]
 
 CHECKSUM_BYTES = 4
 _ABSENT = np.iinfo(np.uint64).max
@@ -172,3 +175,36 @@ class ShardFile:
         with self._lock:  # Windows
             self._file.seek(offset)
             return self._file.read(length)
+
+
+@contextmanager
+def zarr_group(folder: Path, attributes: Mapping[str, Any] | None = None) -> Iterator[Any]:
+    """Give an empty zarr group in memory, and write it into a folder at the end.
+
+    zarr itself would need hard links for that, which some disks do not have.
+    """
+    import zarr
+    from zarr.storage import MemoryStore
+
+    files: dict[str, Any] = {}
+    yield zarr.create_group(MemoryStore(files), attributes=dict(attributes or {}))
+    for key, content in files.items():
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_flushed(path, content.to_bytes())
+
+
+def write_flushed(path: Path, content: bytes) -> None:
+    """Write a file, and wait until it is on the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_table(folder: Path, table: Table) -> None:
+    """Write a table as a zarr group with one array per column, each in one chunk."""
+    with zarr_group(folder) as group:
+        for name, column in table.items():
+            chunks = tuple(max(1, n) for n in column.shape)
+            group.create_array(name, data=column, chunks=chunks)

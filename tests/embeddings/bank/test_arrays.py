@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_samri.embeddings.bank.quantise import from_int8, to_half, to_int8
+from napari_samri.embeddings.bank.arrays import from_int8, to_half, to_int8
 from napari_samri.errors import StoreError
 
 SHAPE = (3, 4, 5)
