@@ -14,7 +14,7 @@ from npe2 import PluginManifest
 
 import napari_samri
 from napari_samri.cli import main
-from tests.datasets.making import make_pairs
+from tests.datasets.making import make_pairs, noise, write
 from tests.embeddings.bank.made_up import HEADER, make_part
 from tests.embeddings.bank.made_up import manifest as made_up_rows
 
@@ -42,6 +42,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npe2pm: PluginMan
     monkeypatch.chdir(tmp_path)
     nib.save(brain(), tmp_path / "brain.nii.gz")
     make_pairs(tmp_path / "knees", count=30)
+    for number in range(2):
+        write(tmp_path / "unlabelled" / f"p{number}.nii.gz", noise(number, (12, 14, 3)))
     for name in ("knees", "hearts"):
         make_part(tmp_path / f"{name}.zarr", HEADER, made_up_rows(70, name=name))
     page = (ROOT / "docs/reference/prompt-files.md").read_text()

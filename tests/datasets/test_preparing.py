@@ -401,3 +401,35 @@ def test_real_samri_layout(shared_data):
     }
     assert {study.split for study in manifest.studies} == {"zero-shot"}
     assert "DS1/testing: the images example_img_* have the numbers 5, 6" in only_problem(manifest)
+
+
+def test_images_without_labels(tmp_path):
+    """All slices but those of one grey value, by content; and they are written as they were."""
+    array = noise(1)
+    array[:, :, 2] = 7
+    write(tmp_path / "set" / "p1.nii.gz", array)
+    write(tmp_path / "set" / "p2.nii.gz", noise(2))
+    with pytest.raises(InputError, match="no layout"):
+        prepare(tmp_path / "set")
+    manifest = prepare(Source(tmp_path / "set", layout="images"))
+    assert manifest.left_out == {"slices of one grey value, which cannot be normalised": 1}
+    assert not manifest.problems
+    one, two = manifest.studies
+    assert (one.labels, one.patient, two.patient) == ("", "p1", "p2")
+    assert [entry.index for entry in one.slices] == [0, 2, 3]
+    volume = load_volume(tmp_path / "set" / "p2.nii.gz")
+    for entry in two.slices:
+        assert entry.image_hash == image_hash(volume.array[entry.index])
+        assert (entry.labels_hash, entry.regions) == ("", ())
+    write_manifest(tmp_path / "m.json", manifest)
+    content = (tmp_path / "m.json").read_bytes()
+    write_manifest(tmp_path / "m.json", read_manifest(tmp_path / "m.json"))
+    assert (tmp_path / "m.json").read_bytes() == content
+
+
+def test_an_image_of_one_grey_value_and_without_labels(tmp_path):
+    write(tmp_path / "set" / "p1.nii.gz", np.ones(SHAPE, np.int16))
+    write(tmp_path / "set" / "p2.nii.gz", noise(2))
+    manifest = prepare(Source(tmp_path / "set", layout="images"))
+    assert images(manifest) == ["p2.nii.gz"]
+    assert "p1.nii.gz, with no labels: no slice is kept (4 slices of one" in only_problem(manifest)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import zipfile
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from napari_samri.datasets import read_manifest, write_manifest
 from napari_samri.datasets.rules import SPLITS
 from napari_samri.embeddings.bank import Bank
 from napari_samri.errors import Cancelled
@@ -31,8 +35,7 @@ from napari_samri.work import EmbedConfig, embed_bank
 from napari_samri.work.finetune import estimate_run
 from tests.work.making import make_data
 
-if TYPE_CHECKING:
-    from pathlib import Path
+EARLIER = Path(__file__).parents[1] / "embeddings" / "bank" / "earlier-banks.zip"
 
 
 @pytest.mark.parametrize(
@@ -197,3 +200,43 @@ def test_an_estimate_stops_when_asked(one_person: Path, tmp_path: Path) -> None:
         estimate(config, cancel=lambda: True)
     [end] = [e for e in estimate_run(config, None, lambda: True) if is_last(e)]
     assert isinstance(end, Stopped)
+
+
+def test_slices_without_labels_are_passed_over(tmp_path: Path) -> None:
+    """They lie in the bank, for whoever wants to label them, and no training sees them."""
+    path = make_data(tmp_path / "data", 2)
+    manifest = read_manifest(path)
+    plain = replace(
+        manifest.studies[1],
+        labels="",
+        slices=tuple(replace(e, labels_hash="", regions=()) for e in manifest.studies[1].slices),
+    )
+    write_manifest(path, replace(manifest, studies=(manifest.studies[0], plain)))
+    (path.parent / "case1_seg.nii.gz").unlink()
+    list(embed_bank(EmbedConfig(manifest=path, out=tmp_path / "bank.zarr", device="cpu")))
+    with Bank(tmp_path / "bank.zarr") as bank:
+        assert len(bank) == manifest.rows
+        unlabelled = np.setdiff1d(np.arange(len(bank)), bank.pairs["row"])
+        assert [bank.slice_of(row)[0].image for row in unlabelled] == [plain.image] * 8
+        assert all(bank.embedding(row).any() and bank.thumb(row).any() for row in unlabelled)
+        assert not any(bank.labels(row).any() for row in unlabelled)
+        trained = split_pairs(bank)["train"].row
+        assert len(trained)
+        assert not np.isin(trained, unlabelled).any()
+
+
+@pytest.mark.parametrize("name", ["v1-float16.zarr", "v2-int8.zarr"])
+def test_banks_of_earlier_versions_are_trained_on(name: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(EARLIER) as archive:
+        archive.extractall(tmp_path)
+    with Bank(tmp_path / name) as bank:
+        pairs = split_pairs(bank)
+        assert (pairs["train"].row.tolist(), pairs["validation"].row.tolist()) == ([0, 1], [2, 3])
+        assert pairs["train"].pixels.tolist() == [24 * 20] * 2
+        source = BankSource(bank, torch.device("cpu"))
+        groups = [Group(row=row, labels=(1,), samples=(row,)) for row in range(4)]
+        samples = source.to_samples(source.read(groups), np.zeros((4, 3), np.float32))
+        assert samples is not None
+        expected = np.stack([bank.embedding(row) for row in range(4)])
+        np.testing.assert_array_equal(samples.features["image"].numpy(), expected)
+        assert samples.truth.sum(dim=(1, 2)).tolist() == [96 * 80] * 4

@@ -10,7 +10,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from segment_anything.modeling import ImageEncoderViT
 
 from napari_samri import load_volume
 from napari_samri.cli import main
@@ -19,6 +18,7 @@ from napari_samri.embeddings import cache_dir
 from napari_samri.embeddings.bank import Bank
 from napari_samri.geometry import Plane, percentile_window
 from napari_samri.jobs import Progressed, state_dir
+from napari_samri.models.sam1.network import Sam1Network
 from napari_samri.segment.protocol import Encode, Encoded, Load, Loaded, ModelChoice, Reply
 from napari_samri.segment.worker import Worker
 from tests.tiny import install_tiny, random_tiny
@@ -37,13 +37,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Let the tiny network be ViT-B, and count the calls of its encoder."""
     install_tiny(monkeypatch)
     found: list[int] = []
-    forward = ImageEncoderViT.forward
+    encode = Sam1Network.encode
 
-    def counted(encoder: ImageEncoderViT, image: torch.Tensor) -> torch.Tensor:
+    def counted(network: Sam1Network, *arguments: Any) -> Any:
         found.append(1)
-        return forward(encoder, image)
+        return encode(network, *arguments)
 
-    monkeypatch.setattr(ImageEncoderViT, "forward", counted)
+    monkeypatch.setattr(Sam1Network, "encode", counted)
     return found
 
 

@@ -21,7 +21,7 @@ class Entry:
     ----------
     dataset, patient : str
     image, labels : str
-        Relative to the root, with forward slashes.
+        Relative to the root, with forward slashes; labels are empty for an image without any.
     root : path
     name : str
         What the layout takes for the name of the case.

@@ -49,6 +49,8 @@ def load_study(
 ) -> tuple[Volume, LabelArray]:
     """Read a study.
 
+    An image without labels has zeros in their place.
+
     Files are found under any form of Unicode that their disk has. Of a 4D image, the channel is
     taken; files of one structure each become one label map, in which the smaller structure has
     the voxels that two share: so that nothing inside another is lost.
@@ -78,7 +80,8 @@ def load_study(
         If structures share voxels.
     """
     image = read_image(real_path(root / files.image, root))
-    labels = None if files.classes else read_labels(real_path(root / files.labels, root))
+    single = bool(files.labels) and not files.classes
+    labels = read_labels(real_path(root / files.labels, root)) if single else None
     try:
         image = of_channel(image, files.channel)
         if labels is None:

@@ -53,9 +53,10 @@ class SliceEntry:
     index : int
         Along the study's axis, in display order.
     image_hash, labels_hash : str
-        Of the slice's pixels, 16 hexadecimal digits.
+        Of the slice's pixels, 16 hexadecimal digits. The second is empty for a slice without
+        labels.
     regions : tuple of Region
-        The labels that are kept on it, at least one, by ascending label.
+        The labels that are kept on it, by ascending label; at least one, if it has labels.
     """
 
     index: int
@@ -78,7 +79,7 @@ class Study:
         One of `napari_samri.datasets.rules.SPLITS`.
     image, labels : str
         Paths of files or DICOM folders, relative to the data set's root, with forward slashes.
-        With `classes`, the labels are the first of their files.
+        With `classes`, the labels are the first of their files. Empty labels: the image has none.
     axis : int
         Axis of `Volume.array` in display order that the slices are cut across.
     shape : tuple of int
@@ -228,7 +229,8 @@ def check_manifest(manifest: Manifest) -> None:
         message = f"two data sets have one name: {names}"
         raise ValueError(message)
     for study in manifest.studies:
-        for path in (study.image, study.labels, *(path for _, path in study.classes)):
+        labels = (study.labels,) if study.labels else ()
+        for path in (study.image, *labels, *(path for _, path in study.classes)):
             check_inside(path)
         for flaw in _flaws(study, names):
             message = f"{study.image}: {flaw}"
@@ -276,6 +278,8 @@ def _slice_flaws(study: Study) -> Iterator[str]:
     if indices != sorted(set(indices)) or not all(0 <= index < size for index in indices):
         yield f"the slices are not in ascending order within 0 to {size - 1}"
     for entry in study.slices:
+        if (entry.labels_hash and not study.labels) or (entry.regions and not entry.labels_hash):
+            yield f"the labels of slice {entry.index} are not those of the study"
         if not all(_fits(region, study.slice_shape) for region in entry.regions):
             yield f"a region of slice {entry.index} does not lie on it"
 

@@ -69,10 +69,11 @@ class Measurer:
         axis = self.rules.axis
         if axis is None:
             axis = int(np.argmin(image.spatial_shape))
-        chosen = choose_slices(image.spatial(), masks, axis, self.rules)
+        labelled = masks if entry.labels else None
+        chosen = choose_slices(image.spatial(), labelled, axis, self.rules)
         if not chosen.slices:
-            why = _nothing(bool(masks.any()), chosen.left_out)
-            message = f"{entry.image}, with {entry.labels}: {why}"
+            why = _nothing(labelled is None or bool(masks.any()), chosen.left_out)
+            message = f"{entry.image}, with {entry.labels or 'no labels'}: {why}"
             raise InputError(message)
         study = Study(
             dataset=entry.dataset,
@@ -141,18 +142,24 @@ class Chosen:
     left_out: Counter[str]
 
 
-def choose_slices(image: NDArray[Any], labels: LabelArray, axis: int, rules: Rules) -> Chosen:
+def choose_slices(
+    image: NDArray[Any], labels: LabelArray | None, axis: int, rules: Rules
+) -> Chosen:
     """Choose the slices across an axis, and the labels on them.
+
+    Without labels, all slices are kept but those of one grey value.
 
     Parameters
     ----------
     image : array (slices, rows, columns)
         In display order.
-    labels : uint16 array (slices, rows, columns)
+    labels : uint16 array (slices, rows, columns) or None
     axis : int
         0, 1 or 2.
     rules : Rules
     """
+    if labels is None:
+        return _unlabelled(np.moveaxis(image, axis, 0))
     images, masks = np.moveaxis(image, axis, 0), np.moveaxis(labels, axis, 0)
     areas = [_areas(mask) for mask in masks]
     largest = _largest(areas)
@@ -167,6 +174,15 @@ def choose_slices(image: NDArray[Any], labels: LabelArray, axis: int, rules: Rul
             regions = _regions(mask, kept)
             slices.append(SliceEntry(index, image_hash(pixels), labels_hash(mask), regions))
     return Chosen(tuple(slices), left_out)
+
+
+def _unlabelled(images: NDArray[Any]) -> Chosen:
+    kept = tuple(
+        SliceEntry(index, image_hash(pixels), "", ())
+        for index, pixels in enumerate(images)
+        if pixels.min() < pixels.max()
+    )
+    return Chosen(kept, +Counter({CONSTANT: len(images) - len(kept)}))
 
 
 def _areas(mask: LabelArray) -> dict[int, int]:

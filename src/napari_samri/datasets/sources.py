@@ -186,7 +186,8 @@ def _unique(name: str, taken: Collection[str]) -> str:
 
 
 def _entry(case: Case, dataset: str, root: Path, layout: str) -> Entry:
-    image, labels = _relative(case.image, root), _relative(case.labels, root)
+    image = _relative(case.image, root)
+    labels = "" if case.labels is None else _relative(case.labels, root)
     known_by: KnownBy = "table" if case.patient_is_given else "name"
     if layout == BIDS:
         known_by = "subject's folder"

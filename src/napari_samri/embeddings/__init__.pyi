@@ -1,11 +1,10 @@
 from .cache import EmbeddingCache, cache_dir, default_cache, user_cache
 from .compute import Checkpoint, encode, encode_input
 from .disk import DiskCache
-from .features import IMAGE, Embedding, Features, Store
+from .features import Embedding, Features, Store
 from .key import embedding_key, encoder_identity
 
 __all__ = [
-    "IMAGE",
     "Checkpoint",
     "DiskCache",
     "Embedding",

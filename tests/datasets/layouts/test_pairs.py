@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from napari_samri.datasets.layouts import find_in_two_folders
-from napari_samri.datasets.layouts.pairs import FoldersLayout, PairsLayout
+from napari_samri.datasets.layouts.pairs import FoldersLayout, ImagesLayout, PairsLayout
 from napari_samri.errors import InputError
 from tests.datasets.making import names, touch
 from tests.io.test_dicom import make_series
@@ -151,3 +151,18 @@ def test_images_beside_masks(tmp_path):
     touch(tmp_path, "labels/a.nii")
     with pytest.raises(InputError, match=r"found of the latter: labels, masks\. Name the folder"):
         layout.find(tmp_path)
+
+
+def test_images_alone(tmp_path):
+    """Patients are told as in pairs; what may be a set whose labels are missing is not guessed."""
+    touch(tmp_path, "p1/T1.nii.gz", "p1/ses-2/T2.nii.gz", "case7_img.nii.gz", "notes.txt")
+    layout = ImagesLayout()
+    assert not layout.recognises(tmp_path)
+    found = layout.find(tmp_path)
+    assert [case.labels for case in found.cases] == [None] * 3
+    assert {case.image.name: case.patient for case in found.cases} == {
+        "T1.nii.gz": "p1",
+        "T2.nii.gz": "p1",
+        "case7_img.nii.gz": "case7",
+    }
+    assert not found.problems

@@ -24,8 +24,10 @@ class Case:
 
     Parameters
     ----------
-    image, labels : path
-        Below the findings' root. Whether they can be read is not known yet.
+    image : path
+    labels : path or None
+        Below the findings' root. Nothing says yet that they can be read. None for an image
+        without labels, which can be embedded, but not trained on.
     patient : str
         The person imaged, as far as the layout says.
     dataset : str
@@ -41,13 +43,18 @@ class Case:
     """
 
     image: Path
-    labels: Path
+    labels: Path | None
     patient: str
     dataset: str = ""
     patient_is_given: bool = False
     structure: str = ""
     rater: str = ""
     where: str = ""
+
+    @property
+    def label_file(self) -> Path:
+        """The file of the labels; of an image without any, the image."""
+        return self.labels or self.image
 
 
 @dataclass(frozen=True)

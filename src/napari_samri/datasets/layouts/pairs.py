@@ -1,4 +1,4 @@
-"""Images and labels by their names: beside each other, or in two folders."""
+"""Images and labels by their names: beside each other, in two folders, or images alone."""
 
 from __future__ import annotations
 
@@ -61,6 +61,30 @@ def _by_end(files: list[Path]) -> tuple[dict[_Key, list[Path]], dict[_Key, list[
     """Return images and labels by their folder and the NAME that both share."""
     images = by_key(files, lambda path: key_without(path, IMAGE_END))
     return images, by_key(files, lambda path: key_without(path, LABELS_END))
+
+
+@dataclass(frozen=True)
+class ImagesLayout:
+    """All images of a folder, without labels: for embedding alone.
+
+    It recognises nothing by itself, because labels may only be missing. The patient is told as in
+    `PairsLayout`.
+    """
+
+    id: str = "images"
+    looks_for: str = "any images, without labels, if this layout is chosen"
+
+    def recognises(self, _: Path) -> bool:
+        """Tell that it has to be chosen."""
+        return False
+
+    def find(self, path: Path) -> Findings:
+        """Take every image."""
+        cases = (
+            Case(image, None, patient_of(image.relative_to(path), IMAGE_END.sub("", stem(image))))
+            for image in images_below(path)
+        )
+        return Findings(path, tuple(cases))
 
 
 CHANNEL = re.compile(r"_\d{4}$")

@@ -10,7 +10,7 @@ from napari_samri.datasets.layouts.base import images_below
 from napari_samri.datasets.layouts.bids import BidsLayout
 from napari_samri.datasets.layouts.brats import BratsLayout
 from napari_samri.datasets.layouts.nnunet import NnUNetLayout
-from napari_samri.datasets.layouts.pairs import FoldersLayout, PairsLayout
+from napari_samri.datasets.layouts.pairs import FoldersLayout, ImagesLayout, PairsLayout
 from napari_samri.datasets.layouts.samri import SamriLayout
 from napari_samri.datasets.layouts.table import TableLayout
 from napari_samri.datasets.layouts.totalsegmentator import TotalSegmentatorLayout
@@ -32,6 +32,7 @@ LAYOUTS: tuple[Layout, ...] = (
     TotalSegmentatorLayout(),
     BratsLayout(),
     AcdcLayout(),
+    ImagesLayout(),
 )
 _SHOWN_NAMES = 5
 

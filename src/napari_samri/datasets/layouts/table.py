@@ -95,7 +95,7 @@ def _path(cell: str, root: Path) -> Path:
 
 
 def _check_inside(cases: list[Case], path: Path) -> None:
-    paths = [path for case in cases for path in (case.image, case.labels)]
+    paths = [path for case in cases for path in (case.image, case.label_file)]
     outside = [each for each in paths if not each.is_relative_to(path.parent)]
     if outside:
         message = (
@@ -108,7 +108,7 @@ def _check_inside(cases: list[Case], path: Path) -> None:
 
 def _check_guess(table: Table, cases: list[Case], path: Path) -> None:
     """Trust a guessed encoding only if all cells that depend on it name files that exist."""
-    files = {case.where: (case.image, case.labels) for case in cases}
+    files = {case.where: (case.image, case.label_file) for case in cases}
     for row in table.rows:
         doubtful = {name for name, cell in row.cells.items() if not cell.isascii()}
         there = all(each.exists() for each in files.get(f"{path.name}, line {row.line}", ()))
@@ -156,19 +156,19 @@ def with_structures(cases: Sequence[Case]) -> tuple[list[Case], list[str]]:
         if parts is None or case.structure or case.rater or _are_raters(parts):
             named.append(case)
         elif _are_structures(parts, shared, len(several)):
-            named.append(replace(case, structure=parts[case.labels]))
+            named.append(replace(case, structure=parts[case.label_file]))
         else:
             problems.append(_problem(case))
     return named, problems
 
 
 def _files(group: Iterable[Case]) -> int:
-    return len({case.labels for case in group})
+    return len({case.label_file for case in group})
 
 
 def _distinct_parts(group: Sequence[Case]) -> dict[Path, str]:
     """Return what the names of an image's label files do not share, by file."""
-    files = list(dict.fromkeys(case.labels for case in group))
+    files = list(dict.fromkeys(case.label_file for case in group))
     names = [_PARTS.split(stem(file)) for file in files]
     if len({file.name for file in files}) < len(files):  # liver/p1.nii, spleen/p1.nii
         names = [[*file.parent.parts[1:], *parts] for file, parts in zip(files, names, strict=True)]
@@ -201,9 +201,10 @@ def _are_structures(parts: dict[Path, str], shared: Counter[str], images: int) -
 
 
 def _problem(case: Case) -> str:
+    name = case.label_file.name
     return (
-        f"{case.where or case.labels.name}: other label files are of the same image, and their "
-        f"names, such as {case.labels.name}, do not tell what each of them shows, so label 1 could "
+        f"{case.where or name}: other label files are of the same image, and their "
+        f"names, such as {name}, do not tell what each of them shows, so label 1 could "
         "stand for several things. Name the structures in a column class, or whose labels they are "
         "in a column rater."
     )

@@ -1,4 +1,4 @@
-from .arrays import BankRow, from_int8, to_half, to_int8
+from .arrays import BankRow, to_half
 from .bank import Bank
 from .header import BankHeader, Quantisation, create_bank, is_bank, read_header
 from .info import bank_info
@@ -20,7 +20,6 @@ __all__ = [
     "bank_info",
     "create_bank",
     "create_part",
-    "from_int8",
     "is_bank",
     "merge_banks",
     "open_part",
@@ -29,6 +28,5 @@ __all__ = [
     "remember_bank",
     "slice_place",
     "to_half",
-    "to_int8",
     "verify_bank",
 ]
