@@ -99,6 +99,14 @@ def test_features_that_changed_places_are_found(tmp_path: Path) -> None:
     assert cache.get(KEY) is None
 
 
+@pytest.mark.parametrize("axes", [(1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_the_order_in_memory_does_not_matter(disk: DiskCache, axes: tuple[int, ...]) -> None:
+    """As of networks that compute with their channels last."""
+    array = make_array(4, (2, 3, 5)).transpose(axes)
+    disk.put(KEY, array)
+    np.testing.assert_array_equal(disk.get(KEY), array.astype(np.float16))
+
+
 def stored_bytes(cache: DiskCache) -> int:
     return sum(path.stat().st_size for path in cache.folder.rglob("*") if path.is_file())
 

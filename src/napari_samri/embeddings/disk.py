@@ -91,7 +91,8 @@ class DiskCache:
         If values do not fit into fp16, or the file alone exceeds the bound, nothing is kept.
         """
         with np.errstate(over="ignore"):
-            halves = {name: array.astype(np.float16) for name, array in features.items()}
+            # safetensors writes the memory as it lies, so the order has to be C's.
+            halves = {name: array.astype(np.float16, order="C") for name, array in features.items()}
         if not all(np.isfinite(half).all() for half in halves.values()):
             return
         try:
