@@ -90,7 +90,7 @@ def test_the_catalogue_is_consistent() -> None:
     assert len(files) == len(set(files))
     assert {model.family for model in models.values()} <= known_preprocessings().keys()
     unavailable = {model.id for model in models.values() if not model.available}
-    assert unavailable == {"mobilesam", "litemedsam"}
+    assert unavailable == set()
     sizes = {m.id: m.download.size for m in models.values() if m.download and m.download.size}
     assert sizes == {"sam-vit-b": 375_042_383, "mobilesam": 40_728_226}
 

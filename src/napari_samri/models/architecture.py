@@ -12,13 +12,13 @@ from napari_samri.errors import ModelError
 from napari_samri.models.network import Architecture
 from napari_samri.models.sam1 import VITS
 from napari_samri.models.starter import STARTER_NETWORK
+from napari_samri.models.tinyvit import TINY_VITS
 from napari_samri.plugins import NamedRegistry
 
 if TYPE_CHECKING:
     from napari_samri.models.checkpoint import Checkpoint
     from napari_samri.models.network import Shapes
 
-_TINY_VIT = "image_encoder.patch_embed.seq.0.c.weight"
 _PATCHES = "image_encoder.patch_embed.proj.weight"
 
 
@@ -31,7 +31,7 @@ def _marked(name: str, title: str, *marks: str) -> Architecture:
     return Architecture(id=name, title=title, fits=fits)
 
 
-_OWN = (*VITS, STARTER_NETWORK)
+_OWN = (*VITS, *TINY_VITS, STARTER_NETWORK)
 _NOT_RUN = (
     _marked("sam_med2d", "SAM-Med2D (its encoder has adapters)", "Adapter"),
     _marked("sam2", "SAM 2 or MedSAM2", "image_encoder.trunk.", "sam_mask_decoder."),
@@ -44,16 +44,6 @@ _NOT_RUN = (
         id="sam_med3d",
         title="SAM-Med3D (its encoder takes volumes)",
         fits=lambda shapes: len(shapes.get(_PATCHES, ())) == 5,
-    ),
-    Architecture(
-        id="mobile_sam",
-        title="MobileSAM",
-        fits=lambda shapes: shapes.get(_TINY_VIT, ())[-1:] == (3,),
-    ),
-    Architecture(
-        id="lite_medsam",
-        title="LiteMedSAM",
-        fits=lambda shapes: shapes.get(_TINY_VIT, ())[-1:] == (1,),
     ),
 )
 ARCHITECTURES = NamedRegistry(

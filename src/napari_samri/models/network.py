@@ -321,6 +321,7 @@ def fill(
     """
     state = network.state_dict()
     expected = {name: value.shape for name, value in state.items() if name.startswith(parts)}
+    counts = {name for name, value in state.items() if not value.is_floating_point()}
     found = checkpoint.tensors
     problems = {
         "missing": sorted(expected.keys() - found.keys()),
@@ -331,7 +332,9 @@ def fill(
             if name in found and found[name].shape != shape
         ),
         "not floating point": sorted(
-            name for name in expected if name in found and not found[name].is_floating_point()
+            name
+            for name in expected.keys() - counts
+            if name in found and not found[name].is_floating_point()
         ),
     }
     if any(problems.values()):
@@ -341,7 +344,10 @@ def fill(
             "The file is incomplete or belongs to another model."
         )
         raise ModelError(message)
-    tensors = {name: value.to(torch.float32) for name, value in found.items()}
+    tensors = {
+        name: value.to(state[name].dtype if name in counts else torch.float32)
+        for name, value in found.items()
+    }
     network.load_state_dict(tensors, strict=False, assign=True)
 
 

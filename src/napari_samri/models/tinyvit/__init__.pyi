@@ -1,0 +1,3 @@
+from .network import TINY_VITS
+
+__all__ = ["TINY_VITS"]
