@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
 from napari_samri.errors import InputError, InputWarning
-from napari_samri.models.device import resolve_device
+from napari_samri.models import device
+from napari_samri.models.device import bound_threads, resolve_device
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, *, cuda: int = 0, mps: bool = False) -> None:
@@ -65,3 +68,29 @@ def test_a_name_that_means_nothing_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="expected auto, cuda") as caught:
         resolve_device(name)
     assert f"'{name}'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "most", "expected"),
+    [
+        (64, 2, None, 2),
+        (1, 2, None, 1),
+        (8, 16, None, 8),
+        (8, 16, 4, 4),
+        (8, 2, 4, 2),
+        (3, 16, 4, 3),
+    ],
+)
+def test_threads_are_no_more_than_cores(
+    asked: int, cores: int, most: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def threads() -> int:
+        torch.set_num_threads(asked)
+        bound_threads(most)
+        return torch.get_num_threads()
+
+    monkeypatch.setattr(device, "_cores", lambda: cores)
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(threads).result() == expected
+    assert torch.get_num_threads() == before, "threads of another thread were changed"

@@ -240,6 +240,15 @@ def test_an_embedded_slice_answers_while_the_encoder_works(desk: Desk, slow: Fak
     assert desk.next() == Reply(3, Encoded())
 
 
+def test_clicks_use_few_threads(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds: list[int | None] = []
+    monkeypatch.setattr("napari_samri.models.bound_threads", bounds.append)
+    desk.use(FakePredictor())
+    desk.worker.accept(predict(2, 5))
+    assert isinstance(desk.next().event, Answered)
+    assert bounds == [None, 4]
+
+
 def test_cancel_drops_what_runs_and_waits_but_not_what_comes(
     desk: Desk, slow: FakePredictor
 ) -> None:

@@ -2,7 +2,7 @@ from .architecture import find_architecture, register_architecture, unregister_a
 from .card import DECODER_PREFIX, DecoderCard
 from .catalogue import BEST, Download, ModelSpec
 from .checkpoint import read_checkpoint
-from .device import fast_products, resolve_device
+from .device import bound_threads, fast_products, resolve_device
 from .export import check_export_path, export_checkpoint
 from .files import ProgressCallback, check_digest, fetch, local_path, models_dir
 from .loading import load_model
@@ -69,6 +69,7 @@ __all__ = [
     "Watch",
     "add_tuned",
     "best_where",
+    "bound_threads",
     "card_of",
     "check_digest",
     "check_export_path",

@@ -12,6 +12,7 @@ PyTorch, MKLDNN backend, https://docs.pytorch.org/docs/stable/notes/mkldnn.html
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import warnings
@@ -136,3 +137,23 @@ def _processor() -> str:
         except OSError:
             return ""
     return platform.processor()
+
+
+def bound_threads(most: int | None = None) -> None:
+    """Have products that this thread asks for use no more threads than there are cores for it.
+
+    Nor more than they would have used, by ``OMP_NUM_THREADS`` say, nor more than `most`. Threads
+    without a core each are waited for at the end of every product. What other threads of the
+    process ask for stays as it is.
+    """
+    now = torch.get_num_threads()
+    bound = min(now, _cores(), most or now)
+    if bound < now:
+        torch.set_num_threads(bound)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

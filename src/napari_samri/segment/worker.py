@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _REPORT_SECONDS = 0.1
 _STEPS = 1000  # of the way through the encoder
 _LOAD, _URGENT, _AHEAD = range(3)
+# A click's products are small: more threads than these wait for each other longer than they work.
+_CLICK_THREADS = 4
 
 
 class Worker:
@@ -116,8 +118,14 @@ class Worker:
             if answerer is None or embedding is None:
                 self._enqueue(call, _URGENT)
                 return
+            self._bound_threads(_CLICK_THREADS)
             answer = answerer(embedding, call.prompts, multimask=call.multimask, post=call.post)
             self._tell(Reply(call.number, answer))
+
+    def _bound_threads(self, most: int | None = None) -> None:
+        from napari_samri.models import bound_threads  # torch, which is loaded late
+
+        bound_threads(most)
 
     def _check_wanted(self, call: Call) -> None:
         match call:
@@ -159,6 +167,7 @@ class Worker:
             self._check_wanted(call)
             self._tell(Reply(call.number, Progressed(done=done, total=total, what="downloading")))
 
+        self._bound_threads()  # of the encoder: it runs on this thread too
         choice = call.choice
         cache = user_cache(memory_bytes=choice.memory_mb << 20)
         # What is assumed of a file is for the user at the window, not for this process's log.

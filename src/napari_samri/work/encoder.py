@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_samri.embeddings import encode_input
 from napari_samri.embeddings.bank import BankHeader
 from napari_samri.errors import Cancelled
-from napari_samri.models import load_model
+from napari_samri.models import bound_threads, load_model
 
 if TYPE_CHECKING:
     from napari_samri.embeddings import Features
@@ -78,4 +78,5 @@ def load_encoder(model: str, device: str, family: str | None) -> BankEncoder:
     ModelError, DownloadError, InputError
         If the model is unknown, cannot be had, or is not what it should be.
     """
+    bound_threads()
     return BankEncoder(load_model(model, device, family=family))
