@@ -1,4 +1,4 @@
-"""A network and a preprocessing from another package, used everywhere without touching a file.
+"""A network, a preprocessing and a task from another package, used without touching a file.
 
 The package is installed as pip would lay it out: a module, and entry points. Its network is no
 SAM's: it has a convolution for an encoder, and another one for a decoder.
@@ -6,7 +6,9 @@ SAM's: it has a convolution for an encoder, and another one for a decoder.
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,7 @@ from napari_samri.segment import ModelChoice
 from napari_samri.segment.protocol import Answered, Load, Loaded, Predict, Reply
 from napari_samri.session.engine import ProcessEngine
 from napari_samri.training import TrainConfig, find_objective, fit
-from napari_samri.work import EmbedConfig, embed_bank
+from napari_samri.work import EmbedConfig, embed_bank, task_to_json
 from tests.work.making import make_data
 
 if TYPE_CHECKING:
@@ -34,13 +36,20 @@ if TYPE_CHECKING:
 
 PATIENCE = 120  # seconds
 PACKAGE = '''
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
+from napari_samri import EmbeddingCache, load_predictor
 from napari_samri.geometry import LongestSideFrame
+from napari_samri.jobs import Finished, never
 from napari_samri.models import (
     CORNER_HIGH, CORNER_LOW, Architecture, Layout, Preprocessing, fill, watched,
 )
+from napari_samri.work import Task
 
 
 class Blob(torch.nn.Module):
@@ -109,6 +118,26 @@ small = Preprocessing(
     channels=1,
     exact=True,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring(Task):
+    """Measures the mask of a box on a slice of noise."""
+
+    kind: ClassVar[str] = "measuring"
+
+    model: str
+    box: tuple[int, int, int, int]
+
+    @property
+    def name(self):
+        return self.model
+
+    def events(self, cancel=never):
+        predictor = load_predictor(self.model, "cpu", EmbeddingCache())
+        embedding = predictor.embed(np.random.default_rng(0).normal(size=(64, 64)))
+        mask = predictor.predict(embedding, box_xyxy=self.box).masks[0]
+        yield Finished(text=f"{mask.sum()} pixels")
 '''
 
 
@@ -123,6 +152,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (info / "entry_points.txt").write_text(
         "[napari_samri.architectures]\nblob = blobs:blob\n"
         "[napari_samri.preprocessings]\nsmall = blobs:small\n"
+        "[napari_samri.tasks]\nmeasuring = blobs:Measuring\n"
     )
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     with pytest.MonkeyPatch.context() as patch:
@@ -191,6 +221,18 @@ def test_it_runs_in_the_process_of_a_viewer(model: Path) -> None:
         engine.close()
     assert answer.masks.shape == (1, 64, 48)
     assert answer.masks[0, 20:30, 15:25].all()
+
+
+def test_its_task_is_done_by_another_process(model: Path) -> None:
+    import blobs
+
+    task = blobs.Measuring(model=str(model), box=(8, 10, 31, 41))
+    command = [sys.executable, "-m", "napari_samri.work", json.dumps(task_to_json(task))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr
+    (event,) = task.events()
+    assert 600 < int(event.text.split()[0]) < 900
+    assert event.text in done.stdout + done.stderr
 
 
 def next_of(engine: ProcessEngine, kind: type[Any]) -> Any:

@@ -13,10 +13,11 @@ import torch
 from napari_samri.embeddings import EmbeddingCache
 from napari_samri.errors import DownloadError, InputWarning, ModelError
 from napari_samri.models import add_tuned, known_models, models_dir, registry
-from napari_samri.models.card import Base, read_decoder_card
+from napari_samri.models.card import Base, DecoderCard, read_decoder_card
+from napari_samri.models.checkpoint import read_checkpoint
 from napari_samri.models.loading import load_model
 from napari_samri.models.preprocessing import MEDSAM, SAM
-from napari_samri.models.tuned import card_of, write_decoder
+from napari_samri.models.tuned import card_of, with_decoder, write_decoder
 from napari_samri.segment.predictor import load_predictor
 from tests.tiny import install_tiny, tiny_tensors
 
@@ -69,6 +70,20 @@ def check_tuned(model: LoadedModel, base: LoadedModel) -> None:
         assert torch.equal(value, expected[name] + shift), name
     assert not any(parameter.requires_grad for parameter in model.network.parameters())
     assert not model.network.training
+
+
+def test_a_base_stays_as_it_was_and_shares_its_encoder(decoder: Path, checkpoint: Path) -> None:
+    base = load_model(checkpoint, "cpu")
+    before = {name: value.clone() for name, value in base.network.state_dict().items()}
+    file = read_checkpoint(decoder)
+    card = DecoderCard.from_header(file.header, decoder)
+    model = with_decoder(base, file, card, base.spec)
+    check_tuned(model, base)
+    tensors = base.network.state_dict()
+    assert all(torch.equal(value, tensors[name]) for name, value in before.items())
+    for name, value in model.network.state_dict().items():
+        shared = value.data_ptr() == tensors[name].data_ptr()
+        assert shared is not name.startswith("mask_decoder."), name
 
 
 def test_a_decoder_by_path_finds_the_checkpoint_it_was_tuned_from(

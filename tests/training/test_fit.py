@@ -27,10 +27,10 @@ from napari_samri.jobs.events import (
     Stopped,
     never,
 )
-from napari_samri.models.loading import load_model
+from napari_samri.models import card_of, load_model
 from napari_samri.training import TrainConfig, fit
 from napari_samri.training.curves import read_curves
-from napari_samri.training.loop import make_run
+from napari_samri.training.loop import _notes_on_points, make_run
 from napari_samri.training.objective import MEDICOSAM, MEDSAM, SAMRI_BOX
 from napari_samri.training.optimise import Optimiser, decays
 from napari_samri.training.preview import read_preview
@@ -41,6 +41,9 @@ from tests.work.making import make_data
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_samri.models import LoadedModel
+    from napari_samri.training.objective import Objective
 
 
 def config_of(bank: Path, out: Path, **options: Any) -> TrainConfig:
@@ -499,3 +502,17 @@ def test_a_split_without_labels_is_refused(tmp_path: Path) -> None:
     list(embed_bank(EmbedConfig(manifest=path, out=bank, device="cpu")))
     with pytest.raises(InputError, match="no labels in its training split"):
         list(fit(config_of(bank, tmp_path / "run")))
+
+
+def test_points_for_a_decoder_that_has_seen_none_are_noted() -> None:
+    model = load_model("starter", "cpu")
+    boxes_only = replace(model, spec=replace(model.spec, takes_points=False))
+
+    def noted(of: LoadedModel, objective: Objective) -> list[str]:
+        numbers = objective.as_dict()
+        card = card_of(of, title="Knees", objective=numbers, trains_quality=False)
+        return _notes_on_points(card, of)
+
+    (note,) = noted(boxes_only, MEDICOSAM)
+    assert note.startswith("Starter was trained with boxes only")
+    assert noted(boxes_only, SAMRI_BOX) == noted(model, MEDICOSAM) == []

@@ -100,6 +100,7 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
     identity = json.dumps({**json.loads(config.identity()), "bank": bank.fingerprint})
     path = config.out / FILE
     state = load_state(path, optimiser, identity) if path.exists() else RunState()
+    card = _first_card(config, model, bank, len(pairs))
     return Run(
         config=config,
         ranks=ranks,
@@ -110,10 +111,11 @@ def make_run(config: TrainConfig, ranks: Ranks, device: str, cancel: Cancel) -> 
         plan=_plan_of(pairs, config),
         validation={split: chosen_of(split) for split in VALIDATION_SPLITS},
         untouched=chosen_of(UNTOUCHED),
-        card=_first_card(config, model, bank, len(pairs)),
+        card=card,
         identity=identity,
         state=state,
         cancel=cancel,
+        notes=_notes_on_points(card, model),
     )
 
 
@@ -126,6 +128,16 @@ def _first_card(config: TrainConfig, model: LoadedModel, bank: Bank, samples: in
         trains_quality=config.objective.trains_quality,
     )
     return replace(card, bank=bank.fingerprint, seed=config.seed, samples=samples)
+
+
+def _notes_on_points(card: DecoderCard, model: LoadedModel) -> list[str]:
+    """Say so where points are shown to a decoder that has never seen any."""
+    if model.spec.takes_points or not card.takes_points:
+        return []
+    return [
+        f"{model.spec.title} was trained with boxes only: its decoder learns what points mean from "
+        "this training alone"
+    ]
 
 
 def _plan_of(pairs: Pairs, config: TrainConfig) -> EpochPlan:
