@@ -18,7 +18,7 @@ from PIL import Image
 
 from napari_samri import known_models, segment
 from napari_samri.cli import main
-from napari_samri.segment.candidates import Candidates
+from napari_samri.segment.masks import Candidates
 
 SHAPE = (48, 56, 40)
 CENTRE, RADII = np.array([18, 36, 14]), np.array([9, 11, 8])

@@ -28,6 +28,7 @@ from napari_samri.segment.protocol import Answered, Load, Loaded, Predict, Reply
 from napari_samri.session.engine import ProcessEngine
 from napari_samri.training import TrainConfig, find_objective, fit
 from napari_samri.work import EmbedConfig, embed_bank, task_to_json
+from napari_samri.work.registry import TASKS
 from tests.work.making import make_data
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         patch.setenv("PYTHONPATH", path)  # of children
-        for registry in (architecture.ARCHITECTURES, preprocessing.PREPROCESSINGS):
+        for registry in (architecture.ARCHITECTURES, preprocessing.PREPROCESSINGS, TASKS):
             patch.setattr(registry, "_found", None)  # nothing has been looked for
         import blobs  # type: ignore[import-not-found]
 

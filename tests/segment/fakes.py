@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_samri.embeddings import Embedding
 from napari_samri.errors import InputError
-from napari_samri.segment.candidates import Candidates
+from napari_samri.segment.masks import Candidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,7 @@ import pytest
 from napari_samri.errors import InputError
 from napari_samri.prompts import Box, MaskRegion, Point, Prompt
 from napari_samri.segment.answers import Answerer
-from napari_samri.segment.candidates import Candidates
-from napari_samri.segment.postprocess import PostProcessing
+from napari_samri.segment.masks import Candidates, PostProcessing
 from tests.segment.fakes import FakePredictor, slice_of
 
 LEFT, RIGHT = Prompt(Box(0, 0, 2, 2)), Prompt(Box(5, 1, 7, 3))

@@ -11,7 +11,7 @@ import pytest
 from napari_samri import EmbeddingCache, Predictor, load_predictor
 from napari_samri.errors import InputError, InputWarning, ModelError
 from napari_samri.models.catalogue import BEST
-from napari_samri.segment.postprocess import PostProcessing
+from napari_samri.segment.masks import PostProcessing
 
 if TYPE_CHECKING:
     from napari_samri import Embedding

@@ -14,7 +14,7 @@ from napari_samri.geometry.intensity import Window
 from napari_samri.jobs.events import Failed, Progressed, Stopped
 from napari_samri.jobs.wire import Message, encode_message, read_message
 from napari_samri.prompts import Box, MaskRegion, Point, Prompt
-from napari_samri.segment.postprocess import PostProcessing
+from napari_samri.segment.masks import PostProcessing
 from napari_samri.segment.protocol import (
     CALLS,
     REPLIES,

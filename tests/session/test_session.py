@@ -12,7 +12,7 @@ from napari_samri.errors import GeometryError, InputError
 from napari_samri.geometry import Plane
 from napari_samri.jobs.events import Failed
 from napari_samri.prompts import Box, Line, Outline, Point, PromptSet, Stroke
-from napari_samri.segment.postprocess import PostProcessing
+from napari_samri.segment.masks import PostProcessing
 from napari_samri.segment.protocol import Encode, ModelChoice, Predict
 from napari_samri.session.session import Session
 from tests.session.fakes import Bench, make_volume

@@ -1,5 +1,4 @@
-from .candidates import Candidates
-from .postprocess import NO_POST_PROCESSING, PostProcessing
+from .masks import NO_POST_PROCESSING, Candidates, PostProcessing
 from .predictor import Predictor, load_predictor
 from .protocol import (
     CALLS,

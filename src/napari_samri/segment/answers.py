@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
+from napari_samri.segment.masks import NO_POST_PROCESSING, PostProcessing
 from napari_samri.segment.protocol import Answered
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_samri.embeddings import Embedding
     from napari_samri.prompts import Prompt
-    from napari_samri.segment.candidates import Candidates
+    from napari_samri.segment.masks import Candidates
     from napari_samri.segment.predictor import Predictor
 
 _KEPT_BYTES = 2**28

@@ -28,7 +28,7 @@ from napari_samri.models import (
     load_model,
 )
 from napari_samri.prompts import Box, Point
-from napari_samri.segment.candidates import Candidates
+from napari_samri.segment.masks import Candidates
 
 if TYPE_CHECKING:
     from pathlib import Path

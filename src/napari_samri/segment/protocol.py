@@ -13,7 +13,7 @@ from napari_samri.codec import Axes, Tagged
 from napari_samri.geometry import Window
 from napari_samri.jobs import Failed, Progressed, Stopped
 from napari_samri.prompts import Prompt
-from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
+from napari_samri.segment.masks import NO_POST_PROCESSING, PostProcessing
 
 Pixels = Annotated[NDArray[Any], Axes(2)]
 

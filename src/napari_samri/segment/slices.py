@@ -12,7 +12,7 @@ from napari_samri.errors import InputError
 from napari_samri.geometry import Plane, Volume, percentile_window
 from napari_samri.prompts import Box, Point, PromptSet
 from napari_samri.segment.answers import Answerer
-from napari_samri.segment.postprocess import NO_POST_PROCESSING, PostProcessing
+from napari_samri.segment.masks import NO_POST_PROCESSING, PostProcessing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from napari_samri.segment.postprocess import PostProcessing, largest_component
+from napari_samri.segment.masks import PostProcessing, largest_component
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
