@@ -125,7 +125,7 @@ small = Preprocessing(
 class Measuring(Task):
     """Measures the mask of a box on a slice of noise."""
 
-    kind: ClassVar[str] = "measuring"
+    id: ClassVar[str] = "measuring"
 
     model: str
     box: tuple[int, int, int, int]
@@ -139,6 +139,10 @@ class Measuring(Task):
         embedding = predictor.embed(np.random.default_rng(0).normal(size=(64, 64)))
         mask = predictor.predict(embedding, box_xyxy=self.box).masks[0]
         yield Finished(text=f"{mask.sum()} pixels")
+
+
+def tasks():
+    return Measuring
 '''
 
 
@@ -153,7 +157,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (info / "entry_points.txt").write_text(
         "[napari_samri.architectures]\nblob = blobs:blob\n"
         "[napari_samri.preprocessings]\nsmall = blobs:small\n"
-        "[napari_samri.tasks]\nmeasuring = blobs:Measuring\n"
+        "[napari_samri.tasks]\nmeasuring = blobs:tasks\n"
     )
     path = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
     with pytest.MonkeyPatch.context() as patch:
