@@ -1,28 +1,16 @@
-from ._qt import start_session
-from ._version import __version__
-from .datasets import prepare
-from .embeddings import Embedding, EmbeddingCache
-from .embeddings.bank import Bank
-from .geometry import Plane, Volume
-from .io import load_volume, save_labels
-from .models import known_models, register_model, unreadable_models
-from .segment import Candidates, Predictor, load_predictor
-
-__all__ = [
-    "Bank",
-    "Candidates",
-    "Embedding",
-    "EmbeddingCache",
-    "Plane",
-    "Predictor",
-    "Volume",
-    "__version__",
-    "known_models",
-    "load_predictor",
-    "load_volume",
-    "prepare",
-    "register_model",
-    "save_labels",
-    "start_session",
-    "unreadable_models",
-]
+from ._qt import start_session as start_session
+from ._version import __version__ as __version__
+from .datasets import prepare as prepare
+from .embeddings import Embedding as Embedding
+from .embeddings import EmbeddingCache as EmbeddingCache
+from .embeddings.bank import Bank as Bank
+from .geometry import Plane as Plane
+from .geometry import Volume as Volume
+from .io import load_volume as load_volume
+from .io import save_labels as save_labels
+from .models import known_models as known_models
+from .models import register_model as register_model
+from .models import unreadable_models as unreadable_models
+from .segment import Candidates as Candidates
+from .segment import Predictor as Predictor
+from .segment import load_predictor as load_predictor

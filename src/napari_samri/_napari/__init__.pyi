@@ -1,51 +1,31 @@
-from .annotation import Annotation, annotations_of
-from .banks import PreviewLayers, bank_layers, show_bank
-from .connections import KEYS, Connections, bind_keys, pick_pixel, shown_key
-from .current import CurrentSession, open_annotation
-from .layer_tasks import LayerPair, image_in_view, layer_pair, warm_task
-from .layers import volume_name
-from .placing import labels_on_image
-from .preferences import current_settings, model_chosen, use_model_in
-from .prompt_layers import POSITIVE, SIGN_COLOURS
-from .reader import layer_data, source_of
-from .roles import (
-    IMAGE_KEY,
-    images_of,
-    labels_of,
-    may_be_labels,
-)
-from .unsaved import Unsaved, unsaved_labels
-
-__all__ = [
-    "IMAGE_KEY",
-    "KEYS",
-    "POSITIVE",
-    "SIGN_COLOURS",
-    "Annotation",
-    "Connections",
-    "CurrentSession",
-    "LayerPair",
-    "PreviewLayers",
-    "Unsaved",
-    "annotations_of",
-    "bank_layers",
-    "bind_keys",
-    "current_settings",
-    "image_in_view",
-    "images_of",
-    "labels_of",
-    "labels_on_image",
-    "layer_data",
-    "layer_pair",
-    "may_be_labels",
-    "model_chosen",
-    "open_annotation",
-    "pick_pixel",
-    "show_bank",
-    "shown_key",
-    "source_of",
-    "unsaved_labels",
-    "use_model_in",
-    "volume_name",
-    "warm_task",
-]
+from .annotation import Annotation as Annotation
+from .annotation import annotations_of as annotations_of
+from .banks import PreviewLayers as PreviewLayers
+from .banks import bank_layers as bank_layers
+from .banks import show_bank as show_bank
+from .connections import KEYS as KEYS
+from .connections import Connections as Connections
+from .connections import bind_keys as bind_keys
+from .connections import pick_pixel as pick_pixel
+from .connections import shown_key as shown_key
+from .current import CurrentSession as CurrentSession
+from .current import open_annotation as open_annotation
+from .layer_tasks import LayerPair as LayerPair
+from .layer_tasks import image_in_view as image_in_view
+from .layer_tasks import layer_pair as layer_pair
+from .layer_tasks import warm_task as warm_task
+from .layers import volume_name as volume_name
+from .placing import labels_on_image as labels_on_image
+from .preferences import current_settings as current_settings
+from .preferences import model_chosen as model_chosen
+from .preferences import use_model_in as use_model_in
+from .prompt_layers import POSITIVE as POSITIVE
+from .prompt_layers import SIGN_COLOURS as SIGN_COLOURS
+from .reader import layer_data as layer_data
+from .reader import source_of as source_of
+from .roles import IMAGE_KEY as IMAGE_KEY
+from .roles import images_of as images_of
+from .roles import labels_of as labels_of
+from .roles import may_be_labels as may_be_labels
+from .unsaved import Unsaved as Unsaved
+from .unsaved import unsaved_labels as unsaved_labels

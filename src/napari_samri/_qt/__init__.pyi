@@ -1,3 +1,1 @@
-from .scripting import start_session
-
-__all__ = ["start_session"]
+from .scripting import start_session as start_session

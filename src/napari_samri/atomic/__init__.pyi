@@ -1,4 +1,4 @@
-from .files import make_folder, replacing
-from .leftovers import own_folder, remove_all_leftovers
-
-__all__ = ["make_folder", "own_folder", "remove_all_leftovers", "replacing"]
+from .files import make_folder as make_folder
+from .files import replacing as replacing
+from .leftovers import own_folder as own_folder
+from .leftovers import remove_all_leftovers as remove_all_leftovers

@@ -1,3 +1,1 @@
-from .program import main
-
-__all__ = ["main"]
+from .program import main as main

@@ -1,56 +1,34 @@
-from .compound import list_of, map_of, record, row_of
-from .document import parse_json, read_bytes, read_json
-from .flaw import Flaw, shown
-from .salvage import Sorted, Unreadable, read_each
-from .tensor_file import DIGEST, matches_digest, with_digest
-from .typed import Axes, Form, Tagged, check_fields, field_readers, from_plain, reader_of, to_plain
-from .values import (
-    Reader,
-    any_object,
-    anything,
-    convert,
-    flag,
-    integer,
-    line,
-    number,
-    one_of,
-    optional,
-    text,
-)
-
-__all__ = [
-    "DIGEST",
-    "Axes",
-    "Flaw",
-    "Form",
-    "Reader",
-    "Sorted",
-    "Tagged",
-    "Unreadable",
-    "any_object",
-    "anything",
-    "check_fields",
-    "convert",
-    "field_readers",
-    "flag",
-    "from_plain",
-    "integer",
-    "line",
-    "list_of",
-    "map_of",
-    "matches_digest",
-    "number",
-    "one_of",
-    "optional",
-    "parse_json",
-    "read_bytes",
-    "read_each",
-    "read_json",
-    "reader_of",
-    "record",
-    "row_of",
-    "shown",
-    "text",
-    "to_plain",
-    "with_digest",
-]
+from .compound import list_of as list_of
+from .compound import map_of as map_of
+from .compound import record as record
+from .compound import row_of as row_of
+from .document import parse_json as parse_json
+from .document import read_bytes as read_bytes
+from .document import read_json as read_json
+from .flaw import Flaw as Flaw
+from .flaw import shown as shown
+from .salvage import Sorted as Sorted
+from .salvage import Unreadable as Unreadable
+from .salvage import read_each as read_each
+from .tensor_file import DIGEST as DIGEST
+from .tensor_file import matches_digest as matches_digest
+from .tensor_file import with_digest as with_digest
+from .typed import Axes as Axes
+from .typed import Form as Form
+from .typed import Tagged as Tagged
+from .typed import check_fields as check_fields
+from .typed import field_readers as field_readers
+from .typed import from_plain as from_plain
+from .typed import reader_of as reader_of
+from .typed import to_plain as to_plain
+from .values import Reader as Reader
+from .values import any_object as any_object
+from .values import anything as anything
+from .values import convert as convert
+from .values import flag as flag
+from .values import integer as integer
+from .values import line as line
+from .values import number as number
+from .values import one_of as one_of
+from .values import optional as optional
+from .values import text as text

@@ -1,39 +1,22 @@
-from .loading import load_study
-from .manifest import DataSet, Manifest, NameReading, Region, SliceEntry, Study
-from .manifest_file import (
-    manifest_from_json,
-    manifest_to_json,
-    read_manifest,
-    root_of,
-    with_relative_roots,
-    write_manifest,
-)
-from .measuring import choose_slices, image_hash, labels_hash
-from .preparing import prepare, prepare_steps
-from .rules import SPLITS, Rules, shares_of
-from .sources import Source
-
-__all__ = [
-    "SPLITS",
-    "DataSet",
-    "Manifest",
-    "NameReading",
-    "Region",
-    "Rules",
-    "SliceEntry",
-    "Source",
-    "Study",
-    "choose_slices",
-    "image_hash",
-    "labels_hash",
-    "load_study",
-    "manifest_from_json",
-    "manifest_to_json",
-    "prepare",
-    "prepare_steps",
-    "read_manifest",
-    "root_of",
-    "shares_of",
-    "with_relative_roots",
-    "write_manifest",
-]
+from .loading import load_study as load_study
+from .manifest import DataSet as DataSet
+from .manifest import Manifest as Manifest
+from .manifest import NameReading as NameReading
+from .manifest import Region as Region
+from .manifest import SliceEntry as SliceEntry
+from .manifest import Study as Study
+from .manifest_file import manifest_from_json as manifest_from_json
+from .manifest_file import manifest_to_json as manifest_to_json
+from .manifest_file import read_manifest as read_manifest
+from .manifest_file import root_of as root_of
+from .manifest_file import with_relative_roots as with_relative_roots
+from .manifest_file import write_manifest as write_manifest
+from .measuring import choose_slices as choose_slices
+from .measuring import image_hash as image_hash
+from .measuring import labels_hash as labels_hash
+from .preparing import prepare as prepare
+from .preparing import prepare_steps as prepare_steps
+from .rules import SPLITS as SPLITS
+from .rules import Rules as Rules
+from .rules import shares_of as shares_of
+from .sources import Source as Source

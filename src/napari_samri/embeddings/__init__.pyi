@@ -1,21 +1,13 @@
-from .cache import EmbeddingCache, cache_dir, default_cache, user_cache
-from .compute import Checkpoint, encode, encode_input
-from .disk import DiskCache
-from .features import Embedding, Features, Store
-from .key import embedding_key, encoder_identity
-
-__all__ = [
-    "Checkpoint",
-    "DiskCache",
-    "Embedding",
-    "EmbeddingCache",
-    "Features",
-    "Store",
-    "cache_dir",
-    "default_cache",
-    "embedding_key",
-    "encode",
-    "encode_input",
-    "encoder_identity",
-    "user_cache",
-]
+from .cache import EmbeddingCache as EmbeddingCache
+from .cache import cache_dir as cache_dir
+from .cache import default_cache as default_cache
+from .cache import user_cache as user_cache
+from .compute import Checkpoint as Checkpoint
+from .compute import encode as encode
+from .compute import encode_input as encode_input
+from .disk import DiskCache as DiskCache
+from .features import Embedding as Embedding
+from .features import Features as Features
+from .features import Store as Store
+from .key import embedding_key as embedding_key
+from .key import encoder_identity as encoder_identity

@@ -1,16 +1,11 @@
-from .baselines import BASELINES, filled_box, inscribed_ellipse, otsu_in_box
-from .metrics import METRICS, Metric, dice, find_metric, iou, register_metric, unregister_metric
-
-__all__ = [
-    "BASELINES",
-    "METRICS",
-    "Metric",
-    "dice",
-    "filled_box",
-    "find_metric",
-    "inscribed_ellipse",
-    "iou",
-    "otsu_in_box",
-    "register_metric",
-    "unregister_metric",
-]
+from .baselines import BASELINES as BASELINES
+from .baselines import filled_box as filled_box
+from .baselines import inscribed_ellipse as inscribed_ellipse
+from .baselines import otsu_in_box as otsu_in_box
+from .metrics import METRICS as METRICS
+from .metrics import Metric as Metric
+from .metrics import dice as dice
+from .metrics import find_metric as find_metric
+from .metrics import iou as iou
+from .metrics import register_metric as register_metric
+from .metrics import unregister_metric as unregister_metric

@@ -1,39 +1,28 @@
-from .frames import Frame, LongestSideFrame, StretchedFrame
-from .grid import Grid, Orientation, check_affine, guess_plane_axis
-from .intensity import Window, finite, minmax_uint8, percentile_window, windowed_uint8
-from .low_res import Reduction, image_to_low_res, labels_to_low_res
-from .numbers import MAX_LABEL, flag, number, row, table, whole
-from .placement import Placement, Resampled, resample_nearest
-from .plane import TURNS, Plane, turned
-from .volume import Volume
-
-__all__ = [
-    "MAX_LABEL",
-    "TURNS",
-    "Frame",
-    "Grid",
-    "LongestSideFrame",
-    "Orientation",
-    "Placement",
-    "Plane",
-    "Reduction",
-    "Resampled",
-    "StretchedFrame",
-    "Volume",
-    "Window",
-    "check_affine",
-    "finite",
-    "flag",
-    "guess_plane_axis",
-    "image_to_low_res",
-    "labels_to_low_res",
-    "minmax_uint8",
-    "number",
-    "percentile_window",
-    "resample_nearest",
-    "row",
-    "table",
-    "turned",
-    "whole",
-    "windowed_uint8",
-]
+from .frames import Frame as Frame
+from .frames import LongestSideFrame as LongestSideFrame
+from .frames import StretchedFrame as StretchedFrame
+from .grid import Grid as Grid
+from .grid import Orientation as Orientation
+from .grid import check_affine as check_affine
+from .grid import guess_plane_axis as guess_plane_axis
+from .intensity import Window as Window
+from .intensity import finite as finite
+from .intensity import minmax_uint8 as minmax_uint8
+from .intensity import percentile_window as percentile_window
+from .intensity import windowed_uint8 as windowed_uint8
+from .low_res import Reduction as Reduction
+from .low_res import image_to_low_res as image_to_low_res
+from .low_res import labels_to_low_res as labels_to_low_res
+from .numbers import MAX_LABEL as MAX_LABEL
+from .numbers import flag as flag
+from .numbers import number as number
+from .numbers import row as row
+from .numbers import table as table
+from .numbers import whole as whole
+from .placement import Placement as Placement
+from .placement import Resampled as Resampled
+from .placement import resample_nearest as resample_nearest
+from .plane import TURNS as TURNS
+from .plane import Plane as Plane
+from .plane import turned as turned
+from .volume import Volume as Volume

@@ -1,28 +1,19 @@
-from .dicom_scan import is_dicom_file
-from .label_rule import could_be_labels, label_volume, load_labels, marked_labels
-from .registry import VolumeReader, can_read, load_volume, register_reader, unregister_reader
-from .samples import make_phantom, template_file
-from .sidecar import MARKS, read_sidecar, sidecar_path, writing_sidecar
-from .writing import in_radiological_order, save_image, save_labels
-
-__all__ = [
-    "MARKS",
-    "VolumeReader",
-    "can_read",
-    "could_be_labels",
-    "in_radiological_order",
-    "is_dicom_file",
-    "label_volume",
-    "load_labels",
-    "load_volume",
-    "make_phantom",
-    "marked_labels",
-    "read_sidecar",
-    "register_reader",
-    "save_image",
-    "save_labels",
-    "sidecar_path",
-    "template_file",
-    "unregister_reader",
-    "writing_sidecar",
-]
+from .dicom_scan import is_dicom_file as is_dicom_file
+from .label_rule import could_be_labels as could_be_labels
+from .label_rule import label_volume as label_volume
+from .label_rule import load_labels as load_labels
+from .label_rule import marked_labels as marked_labels
+from .registry import VolumeReader as VolumeReader
+from .registry import can_read as can_read
+from .registry import load_volume as load_volume
+from .registry import register_reader as register_reader
+from .registry import unregister_reader as unregister_reader
+from .samples import make_phantom as make_phantom
+from .samples import template_file as template_file
+from .sidecar import MARKS as MARKS
+from .sidecar import read_sidecar as read_sidecar
+from .sidecar import sidecar_path as sidecar_path
+from .sidecar import writing_sidecar as writing_sidecar
+from .writing import in_radiological_order as in_radiological_order
+from .writing import save_image as save_image
+from .writing import save_labels as save_labels

@@ -1,86 +1,41 @@
-from .ahead import run_ahead
-from .child import Child, serve
-from .detached import (
-    POLL_SECONDS,
-    Job,
-    JobWatch,
-    delete_old_jobs,
-    list_jobs,
-    new_job_folder,
-    read_job,
-    start_job,
-)
-from .events import (
-    Cancel,
-    Event,
-    Failed,
-    Finished,
-    Measured,
-    Noted,
-    Problem,
-    Progressed,
-    Started,
-    Stopped,
-    is_last,
-    never,
-)
-from .job_folder import STATE_VARIABLE, state_dir
-from .memory import keep_memory
-from .report_file import reporting
-from .terminal import (
-    EXIT_INPUT,
-    EXIT_OTHER,
-    EXIT_PARTIAL,
-    EventPrinter,
-    ProgressLine,
-    duration,
-    printable,
-    say,
-    saying_warnings,
-    show_events,
-)
-from .wire import Message, encode_message, is_torn, read_message
-
-__all__ = [
-    "EXIT_INPUT",
-    "EXIT_OTHER",
-    "EXIT_PARTIAL",
-    "POLL_SECONDS",
-    "STATE_VARIABLE",
-    "Cancel",
-    "Child",
-    "Event",
-    "EventPrinter",
-    "Failed",
-    "Finished",
-    "Job",
-    "JobWatch",
-    "Measured",
-    "Message",
-    "Noted",
-    "Problem",
-    "ProgressLine",
-    "Progressed",
-    "Started",
-    "Stopped",
-    "delete_old_jobs",
-    "duration",
-    "encode_message",
-    "is_last",
-    "is_torn",
-    "keep_memory",
-    "list_jobs",
-    "never",
-    "new_job_folder",
-    "printable",
-    "read_job",
-    "read_message",
-    "reporting",
-    "run_ahead",
-    "say",
-    "saying_warnings",
-    "serve",
-    "show_events",
-    "start_job",
-    "state_dir",
-]
+from .ahead import run_ahead as run_ahead
+from .child import Child as Child
+from .child import serve as serve
+from .detached import POLL_SECONDS as POLL_SECONDS
+from .detached import Job as Job
+from .detached import JobWatch as JobWatch
+from .detached import delete_old_jobs as delete_old_jobs
+from .detached import list_jobs as list_jobs
+from .detached import new_job_folder as new_job_folder
+from .detached import read_job as read_job
+from .detached import start_job as start_job
+from .events import Cancel as Cancel
+from .events import Event as Event
+from .events import Failed as Failed
+from .events import Finished as Finished
+from .events import Measured as Measured
+from .events import Noted as Noted
+from .events import Problem as Problem
+from .events import Progressed as Progressed
+from .events import Started as Started
+from .events import Stopped as Stopped
+from .events import is_last as is_last
+from .events import never as never
+from .job_folder import STATE_VARIABLE as STATE_VARIABLE
+from .job_folder import state_dir as state_dir
+from .memory import keep_memory as keep_memory
+from .report_file import reporting as reporting
+from .terminal import EXIT_INPUT as EXIT_INPUT
+from .terminal import EXIT_OTHER as EXIT_OTHER
+from .terminal import EXIT_PARTIAL as EXIT_PARTIAL
+from .terminal import EventPrinter as EventPrinter
+from .terminal import ProgressLine as ProgressLine
+from .terminal import duration as duration
+from .terminal import printable as printable
+from .terminal import say as say
+from .terminal import saying_warnings as saying_warnings
+from .terminal import show_events as show_events
+from .wire import Message as Message
+from .wire import encode_message as encode_message
+from .wire import is_torn as is_torn
+from .wire import read_message as read_message

@@ -1,102 +1,53 @@
-from .architecture import find_architecture, register_architecture, unregister_architecture
-from .card import DECODER_PREFIX, DecoderCard
-from .catalogue import BEST, Download, ModelSpec
-from .checkpoint import read_checkpoint
-from .device import bound_threads, fast_products, resolve_device
-from .export import check_export_path, export_checkpoint
-from .files import ProgressCallback, check_digest, fetch, local_path, models_dir
-from .loading import load_model
-from .model import LoadedModel
-from .network import (
-    CORNER_HIGH,
-    CORNER_LOW,
-    PADDING,
-    POSITIVE,
-    Architecture,
-    Choose,
-    Features,
-    Layout,
-    Network,
-    PromptBatch,
-    Watch,
-    best_where,
-    choose_candidates,
-    fill,
-    watched,
-)
-from .preprocessing import (
-    PIXEL_MEAN,
-    PIXEL_STD,
-    Preprocessing,
-    find_preprocessing,
-    known_preprocessings,
-    register_preprocessing,
-    unregister_preprocessing,
-)
-from .registry import (
-    add_tuned,
-    find_model,
-    known_models,
-    models_changed,
-    needed_model,
-    register_model,
-    remove_tuned,
-    unreadable_models,
-)
-from .tuned import card_of, write_decoder
-
-__all__ = [
-    "BEST",
-    "CORNER_HIGH",
-    "CORNER_LOW",
-    "DECODER_PREFIX",
-    "PADDING",
-    "PIXEL_MEAN",
-    "PIXEL_STD",
-    "POSITIVE",
-    "Architecture",
-    "Choose",
-    "DecoderCard",
-    "Download",
-    "Features",
-    "Layout",
-    "LoadedModel",
-    "ModelSpec",
-    "Network",
-    "Preprocessing",
-    "ProgressCallback",
-    "PromptBatch",
-    "Watch",
-    "add_tuned",
-    "best_where",
-    "bound_threads",
-    "card_of",
-    "check_digest",
-    "check_export_path",
-    "choose_candidates",
-    "export_checkpoint",
-    "fast_products",
-    "fetch",
-    "fill",
-    "find_architecture",
-    "find_model",
-    "find_preprocessing",
-    "known_models",
-    "known_preprocessings",
-    "load_model",
-    "local_path",
-    "models_changed",
-    "models_dir",
-    "needed_model",
-    "read_checkpoint",
-    "register_architecture",
-    "register_model",
-    "register_preprocessing",
-    "remove_tuned",
-    "resolve_device",
-    "unreadable_models",
-    "unregister_architecture",
-    "unregister_preprocessing",
-    "watched",
-    "write_decoder",
-]
+from .architecture import find_architecture as find_architecture
+from .architecture import register_architecture as register_architecture
+from .architecture import unregister_architecture as unregister_architecture
+from .card import DECODER_PREFIX as DECODER_PREFIX
+from .card import DecoderCard as DecoderCard
+from .catalogue import BEST as BEST
+from .catalogue import Download as Download
+from .catalogue import ModelSpec as ModelSpec
+from .checkpoint import read_checkpoint as read_checkpoint
+from .device import bound_threads as bound_threads
+from .device import fast_products as fast_products
+from .device import resolve_device as resolve_device
+from .export import check_export_path as check_export_path
+from .export import export_checkpoint as export_checkpoint
+from .files import ProgressCallback as ProgressCallback
+from .files import check_digest as check_digest
+from .files import fetch as fetch
+from .files import local_path as local_path
+from .files import models_dir as models_dir
+from .loading import load_model as load_model
+from .model import LoadedModel as LoadedModel
+from .network import CORNER_HIGH as CORNER_HIGH
+from .network import CORNER_LOW as CORNER_LOW
+from .network import PADDING as PADDING
+from .network import POSITIVE as POSITIVE
+from .network import Architecture as Architecture
+from .network import Choose as Choose
+from .network import Features as Features
+from .network import Layout as Layout
+from .network import Network as Network
+from .network import PromptBatch as PromptBatch
+from .network import Watch as Watch
+from .network import best_where as best_where
+from .network import choose_candidates as choose_candidates
+from .network import fill as fill
+from .network import watched as watched
+from .preprocessing import PIXEL_MEAN as PIXEL_MEAN
+from .preprocessing import PIXEL_STD as PIXEL_STD
+from .preprocessing import Preprocessing as Preprocessing
+from .preprocessing import find_preprocessing as find_preprocessing
+from .preprocessing import known_preprocessings as known_preprocessings
+from .preprocessing import register_preprocessing as register_preprocessing
+from .preprocessing import unregister_preprocessing as unregister_preprocessing
+from .registry import add_tuned as add_tuned
+from .registry import find_model as find_model
+from .registry import known_models as known_models
+from .registry import models_changed as models_changed
+from .registry import needed_model as needed_model
+from .registry import register_model as register_model
+from .registry import remove_tuned as remove_tuned
+from .registry import unreadable_models as unreadable_models
+from .tuned import card_of as card_of
+from .tuned import write_decoder as write_decoder

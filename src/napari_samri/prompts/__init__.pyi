@@ -1,22 +1,14 @@
-from .drawing import Line, Outline, Stroke
-from .outline import ellipse_outline, mask_to_box, rectangle_to_box
-from .prompt import Box, MaskRegion, Point, Prompt
-from .prompt_set import PromptSet
-from .record import PROMPTS, SliceRequest, read_requests
-
-__all__ = [
-    "PROMPTS",
-    "Box",
-    "Line",
-    "MaskRegion",
-    "Outline",
-    "Point",
-    "Prompt",
-    "PromptSet",
-    "SliceRequest",
-    "Stroke",
-    "ellipse_outline",
-    "mask_to_box",
-    "read_requests",
-    "rectangle_to_box",
-]
+from .drawing import Line as Line
+from .drawing import Outline as Outline
+from .drawing import Stroke as Stroke
+from .outline import ellipse_outline as ellipse_outline
+from .outline import mask_to_box as mask_to_box
+from .outline import rectangle_to_box as rectangle_to_box
+from .prompt import Box as Box
+from .prompt import MaskRegion as MaskRegion
+from .prompt import Point as Point
+from .prompt import Prompt as Prompt
+from .prompt_set import PromptSet as PromptSet
+from .record import PROMPTS as PROMPTS
+from .record import SliceRequest as SliceRequest
+from .record import read_requests as read_requests

@@ -1,44 +1,22 @@
-from .masks import NO_POST_PROCESSING, Candidates, PostProcessing
-from .predictor import Predictor, load_predictor
-from .protocol import (
-    CALLS,
-    DEFAULT_MODEL,
-    REPLIES,
-    Answered,
-    Call,
-    CancelAll,
-    Encode,
-    Encoded,
-    Load,
-    Loaded,
-    ModelChoice,
-    ModelInfo,
-    Predict,
-    Reply,
-)
-from .slices import SliceMask, paint_labels, segment_slices
-
-__all__ = [
-    "CALLS",
-    "DEFAULT_MODEL",
-    "NO_POST_PROCESSING",
-    "REPLIES",
-    "Answered",
-    "Call",
-    "CancelAll",
-    "Candidates",
-    "Encode",
-    "Encoded",
-    "Load",
-    "Loaded",
-    "ModelChoice",
-    "ModelInfo",
-    "PostProcessing",
-    "Predict",
-    "Predictor",
-    "Reply",
-    "SliceMask",
-    "load_predictor",
-    "paint_labels",
-    "segment_slices",
-]
+from .masks import NO_POST_PROCESSING as NO_POST_PROCESSING
+from .masks import Candidates as Candidates
+from .masks import PostProcessing as PostProcessing
+from .predictor import Predictor as Predictor
+from .predictor import load_predictor as load_predictor
+from .protocol import CALLS as CALLS
+from .protocol import DEFAULT_MODEL as DEFAULT_MODEL
+from .protocol import REPLIES as REPLIES
+from .protocol import Answered as Answered
+from .protocol import Call as Call
+from .protocol import CancelAll as CancelAll
+from .protocol import Encode as Encode
+from .protocol import Encoded as Encoded
+from .protocol import Load as Load
+from .protocol import Loaded as Loaded
+from .protocol import ModelChoice as ModelChoice
+from .protocol import ModelInfo as ModelInfo
+from .protocol import Predict as Predict
+from .protocol import Reply as Reply
+from .slices import SliceMask as SliceMask
+from .slices import paint_labels as paint_labels
+from .slices import segment_slices as segment_slices

@@ -1,36 +1,23 @@
-from .engine import Engine, ProcessEngine
-from .history import Document
-from .journal import Journal, discard_journal, image_identity
-from .labels import Edit, Label, LabelTable, checked_labels, differing_voxels
-from .proposal import Preview
-from .recovery import sweep_journals
-from .saving import Savable, SaveJob, prepare_save, read_saved
-from .scheduler import Scheduler
-from .session import Session
-from .settings import Settings, read_settings, updated, write_settings
-
-__all__ = [
-    "Document",
-    "Edit",
-    "Engine",
-    "Journal",
-    "Label",
-    "LabelTable",
-    "Preview",
-    "ProcessEngine",
-    "Savable",
-    "SaveJob",
-    "Scheduler",
-    "Session",
-    "Settings",
-    "checked_labels",
-    "differing_voxels",
-    "discard_journal",
-    "image_identity",
-    "prepare_save",
-    "read_saved",
-    "read_settings",
-    "sweep_journals",
-    "updated",
-    "write_settings",
-]
+from .engine import Engine as Engine
+from .engine import ProcessEngine as ProcessEngine
+from .history import Document as Document
+from .journal import Journal as Journal
+from .journal import discard_journal as discard_journal
+from .journal import image_identity as image_identity
+from .labels import Edit as Edit
+from .labels import Label as Label
+from .labels import LabelTable as LabelTable
+from .labels import checked_labels as checked_labels
+from .labels import differing_voxels as differing_voxels
+from .proposal import Preview as Preview
+from .recovery import sweep_journals as sweep_journals
+from .saving import Savable as Savable
+from .saving import SaveJob as SaveJob
+from .saving import prepare_save as prepare_save
+from .saving import read_saved as read_saved
+from .scheduler import Scheduler as Scheduler
+from .session import Session as Session
+from .settings import Settings as Settings
+from .settings import read_settings as read_settings
+from .settings import updated as updated
+from .settings import write_settings as write_settings

@@ -1,14 +1,9 @@
-from .boxes import box_extents, grown_boxes, jitter_boxes, move_sides, tight_boxes
-from .points import corrections, error_points, points_within, random_points
-
-__all__ = [
-    "box_extents",
-    "corrections",
-    "error_points",
-    "grown_boxes",
-    "jitter_boxes",
-    "move_sides",
-    "points_within",
-    "random_points",
-    "tight_boxes",
-]
+from .boxes import box_extents as box_extents
+from .boxes import grown_boxes as grown_boxes
+from .boxes import jitter_boxes as jitter_boxes
+from .boxes import move_sides as move_sides
+from .boxes import tight_boxes as tight_boxes
+from .points import corrections as corrections
+from .points import error_points as error_points
+from .points import points_within as points_within
+from .points import random_points as random_points

@@ -1,28 +1,17 @@
-from .config import TrainConfig, small_data, turned_bank
-from .cost import Counts, Estimate, estimate
-from .curves import LOSS, draw_curves, read_curves
-from .loop import fit
-from .objective import find_objective
-from .pairs import is_held_out, split_pairs
-from .preview import PREVIEW, ValidationSlices, read_preview
-from .state import FILE
-
-__all__ = [
-    "FILE",
-    "LOSS",
-    "PREVIEW",
-    "Counts",
-    "Estimate",
-    "TrainConfig",
-    "ValidationSlices",
-    "draw_curves",
-    "estimate",
-    "find_objective",
-    "fit",
-    "is_held_out",
-    "read_curves",
-    "read_preview",
-    "small_data",
-    "split_pairs",
-    "turned_bank",
-]
+from .config import TrainConfig as TrainConfig
+from .config import small_data as small_data
+from .config import turned_bank as turned_bank
+from .cost import Counts as Counts
+from .cost import Estimate as Estimate
+from .cost import estimate as estimate
+from .curves import LOSS as LOSS
+from .curves import draw_curves as draw_curves
+from .curves import read_curves as read_curves
+from .loop import fit as fit
+from .objective import find_objective as find_objective
+from .pairs import is_held_out as is_held_out
+from .pairs import split_pairs as split_pairs
+from .preview import PREVIEW as PREVIEW
+from .preview import ValidationSlices as ValidationSlices
+from .preview import read_preview as read_preview
+from .state import FILE as FILE

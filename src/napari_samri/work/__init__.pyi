@@ -1,67 +1,33 @@
-from .background import Background
-from .config import EmbedConfig
-from .data import Data
-from .embed import embed_bank
-from .facts import (
-    FEW_MASKS,
-    Facts,
-    facts_of_bank,
-    facts_of_manifest,
-    facts_of_volume,
-    masks_to_learn,
-    suggested_numbers,
-)
-from .main import main, run_task
-from .places import (
-    RUN_BANK,
-    bank_path,
-    existing_bank,
-    existing_source,
-    first_free,
-    run_folder,
-    slug,
-    suggested_bank,
-    suggested_of_image,
-    suggested_run,
-)
-from .registry import TASKS, task_from_json, task_to_json
-from .run import IMAGES, Status
-from .slurm import sbatch_script
-from .task import Task
-from .tasks import EmbedTask, FinetuneTask, WarmTask
-
-__all__ = [
-    "FEW_MASKS",
-    "IMAGES",
-    "RUN_BANK",
-    "TASKS",
-    "Background",
-    "Data",
-    "EmbedConfig",
-    "EmbedTask",
-    "Facts",
-    "FinetuneTask",
-    "Status",
-    "Task",
-    "WarmTask",
-    "bank_path",
-    "embed_bank",
-    "existing_bank",
-    "existing_source",
-    "facts_of_bank",
-    "facts_of_manifest",
-    "facts_of_volume",
-    "first_free",
-    "main",
-    "masks_to_learn",
-    "run_folder",
-    "run_task",
-    "sbatch_script",
-    "slug",
-    "suggested_bank",
-    "suggested_numbers",
-    "suggested_of_image",
-    "suggested_run",
-    "task_from_json",
-    "task_to_json",
-]
+from .background import Background as Background
+from .config import EmbedConfig as EmbedConfig
+from .data import Data as Data
+from .embed import embed_bank as embed_bank
+from .facts import FEW_MASKS as FEW_MASKS
+from .facts import Facts as Facts
+from .facts import facts_of_bank as facts_of_bank
+from .facts import facts_of_manifest as facts_of_manifest
+from .facts import facts_of_volume as facts_of_volume
+from .facts import masks_to_learn as masks_to_learn
+from .facts import suggested_numbers as suggested_numbers
+from .main import main as main
+from .main import run_task as run_task
+from .places import RUN_BANK as RUN_BANK
+from .places import bank_path as bank_path
+from .places import existing_bank as existing_bank
+from .places import existing_source as existing_source
+from .places import first_free as first_free
+from .places import run_folder as run_folder
+from .places import slug as slug
+from .places import suggested_bank as suggested_bank
+from .places import suggested_of_image as suggested_of_image
+from .places import suggested_run as suggested_run
+from .registry import TASKS as TASKS
+from .registry import task_from_json as task_from_json
+from .registry import task_to_json as task_to_json
+from .run import IMAGES as IMAGES
+from .run import Status as Status
+from .slurm import sbatch_script as sbatch_script
+from .task import Task as Task
+from .tasks import EmbedTask as EmbedTask
+from .tasks import FinetuneTask as FinetuneTask
+from .tasks import WarmTask as WarmTask

@@ -1,32 +1,20 @@
-from .arrays import BankRow, to_half
-from .bank import Bank
-from .header import BankHeader, Quantisation, create_bank, is_bank, read_header
-from .info import bank_info
-from .known import KnownBanks, remember_bank
-from .merge import merge_banks
-from .part import Part, create_part, open_part, parts_of
-from .plan import PartPlan, SlicePlace, slice_place
-from .verify import verify_bank
-
-__all__ = [
-    "Bank",
-    "BankHeader",
-    "BankRow",
-    "KnownBanks",
-    "Part",
-    "PartPlan",
-    "Quantisation",
-    "SlicePlace",
-    "bank_info",
-    "create_bank",
-    "create_part",
-    "is_bank",
-    "merge_banks",
-    "open_part",
-    "parts_of",
-    "read_header",
-    "remember_bank",
-    "slice_place",
-    "to_half",
-    "verify_bank",
-]
+from .arrays import BankRow as BankRow
+from .arrays import to_half as to_half
+from .bank import Bank as Bank
+from .header import BankHeader as BankHeader
+from .header import Quantisation as Quantisation
+from .header import create_bank as create_bank
+from .header import is_bank as is_bank
+from .header import read_header as read_header
+from .info import bank_info as bank_info
+from .known import KnownBanks as KnownBanks
+from .known import remember_bank as remember_bank
+from .merge import merge_banks as merge_banks
+from .part import Part as Part
+from .part import create_part as create_part
+from .part import open_part as open_part
+from .part import parts_of as parts_of
+from .plan import PartPlan as PartPlan
+from .plan import SlicePlace as SlicePlace
+from .plan import slice_place as slice_place
+from .verify import verify_bank as verify_bank

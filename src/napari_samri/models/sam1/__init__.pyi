@@ -1,3 +1,3 @@
-from .network import VITS, Sam1Network, build_vit
-
-__all__ = ["VITS", "Sam1Network", "build_vit"]
+from .network import VITS as VITS
+from .network import Sam1Network as Sam1Network
+from .network import build_vit as build_vit

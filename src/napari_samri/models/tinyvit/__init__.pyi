@@ -1,3 +1,1 @@
-from .network import TINY_VITS
-
-__all__ = ["TINY_VITS"]
+from .network import TINY_VITS as TINY_VITS

@@ -1,5 +1,3 @@
-from .images import render
-from .labels import label_map
-from .targets import sample_targets
-
-__all__ = ["label_map", "render", "sample_targets"]
+from .images import render as render
+from .labels import label_map as label_map
+from .targets import sample_targets as sample_targets
