@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_samri.segment.predictor import Predictor
 
 # Whole files go to processes in this order: a slow one that came last would run alone.
-SLOW_FIRST = ("gui", "training", "cli", "work", "_napari", "oracle")
+SLOW_FIRST = ("gui", "training", "work", "cli", "_napari", "oracle")
 # No test depends on how fast a machine is that others use too.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
