@@ -137,7 +137,12 @@ def main(arguments: list[str]) -> None:
     for name in arguments or WALKS:
         modules = passed(name)
         print(f"{name}: {len(modules)} modules")
-        print(*(f"  {module.removeprefix('napari_samri.')}" for module in modules), sep="\n")
+        rooms: dict[str, list[str]] = {}
+        for module in modules:
+            room, _, rest = module.removeprefix("napari_samri.").partition(".")
+            rooms.setdefault(room, []).append(rest)
+        for room, names in rooms.items():
+            print(f"- `{room}`: {', '.join(names)}" if any(names) else f"- `{room}`")
 
 
 if __name__ == "__main__":
