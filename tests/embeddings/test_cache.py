@@ -6,7 +6,7 @@ import logging
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -263,8 +263,14 @@ def counted(folder: Path, name: str, family: str, cache: EmbeddingCache) -> tupl
     """Load a predictor whose encoder counts its calls."""
     predictor = load_predictor(folder / name, "cpu", cache, family=family)
     calls: list[int] = []
-    encoder = predictor._model.network.image_encoder
-    encoder.register_forward_hook(lambda *_: calls.append(1))
+    network = predictor._model.network
+    encode = network.encode
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        calls.append(1)
+        return encode(*arguments, **options)
+
+    network.encode = counting
     return predictor, calls
 
 

@@ -5,9 +5,11 @@ import sys
 from napari_samri.cli import main
 from napari_samri.embeddings.bank import Bank
 
+REAL = Bank.stored
 
-def stored(bank, row, _real=Bank.stored):
-    values, scale = _real(bank, row)
+
+def stored(bank, row, *feature):
+    values, scale = REAL(bank, row, *feature)
     return (values * float("nan") if row == 3 else values), scale
 
 

@@ -352,8 +352,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     before = weights(tmp_path)
     real = Bank.stored
 
-    def broken(self: Bank, row: int) -> Any:
-        values, scale = real(self, row)
+    def broken(self: Bank, row: int, *feature: str) -> Any:
+        values, scale = real(self, row, *feature)
         return (values * float("nan") if row == 5 else values), scale
 
     monkeypatch.setattr(Bank, "stored", broken)

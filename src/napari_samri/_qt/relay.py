@@ -42,11 +42,11 @@ def open_in_window(
     draw_for_itself(viewer)  # a session's layers go when it ends
     annotation = open_annotation(viewer, image, settings, labels, tell=tell)
     if annotation is not found:
-        _relay_events(annotation)
+        relay_events(annotation)
     return annotation
 
 
-def _relay_events(annotation: Annotation) -> None:
+def relay_events(annotation: Annotation) -> None:
     """Start a worker that hands events to an annotation until its engine is closed."""
     worker = thread_worker(_events)(annotation.engine.events)
     worker.yielded.connect(annotation.receive)
