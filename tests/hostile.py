@@ -215,7 +215,7 @@ def _document() -> Any:
 
     commit = Commit(PLANE, 1, 12, PROMPTS, "starter", "e" * 64, 0.9, ("fill",), "2026-01-01")
     mask = MaskRegion.from_array(np.ones((6, 7)))
-    table = LabelTable.of().add("liver", 4)
+    table = LabelTable.fresh().add("liver", 4)
     return Document({PLANE: PROMPTS}, {PLANE: Reopened(1, mask)}, table, (commit,))
 
 
@@ -322,9 +322,8 @@ def _make_events(folder: Path) -> Path:
 
 
 def _read_events(path: Path) -> object:
-    from tests.jobs.following import follow
 
-    return list(follow(_jobs()[1]))
+    return list(_jobs()[1].events())
 
 
 def _make_curves(folder: Path) -> Path:

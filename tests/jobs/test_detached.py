@@ -30,7 +30,6 @@ from napari_samri.jobs.events import (
 )
 from napari_samri.jobs.job_folder import jobs_dir, process_of
 from napari_samri.jobs.report_file import Reporter, reporting
-from tests.jobs.following import follow
 from tests.jobs.worker import STEPS, work
 
 if TYPE_CHECKING:
@@ -79,12 +78,12 @@ def until(holds: Callable[[], object]) -> None:
 
 def events(job: Job) -> list[Event]:
     end = time.monotonic() + PATIENCE
-    return [event for event in follow(job, lambda: time.monotonic() > end) if event is not None]
+    return [event for event in job.events(lambda: time.monotonic() > end) if event is not None]
 
 
 def first(job: Job, kind: type) -> Event:
     """Return the first event of a kind while the job goes on."""
-    return next(event for event in follow(job) if isinstance(event, kind))
+    return next(event for event in job.events() if isinstance(event, kind))
 
 
 def forget_process(job: Job) -> subprocess.Popen[bytes]:
@@ -227,7 +226,7 @@ def test_a_line_that_comes_in_two_pieces(tmp_path: Path) -> None:
     with reporting(tmp_path), (tmp_path / "events.jsonl").open("a") as file:
         file.write(line[:10])
         file.flush()
-        coming = follow(job)
+        coming = job.events()
         assert next(coming) is None
         file.write(line[10:])
         file.flush()
@@ -239,7 +238,7 @@ def test_whoever_watches_can_be_stopped(tmp_path: Path) -> None:
     job = _ended_job(tmp_path)
     with reporting(tmp_path):
         looks = iter([False, False, True])
-        assert list(follow(job, lambda: next(looks))) == [None, None]
+        assert list(job.events(lambda: next(looks))) == [None, None]
 
 
 def test_a_job_runs_once_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,7 +387,7 @@ def test_a_damaged_line_takes_no_event_along(tmp_path: Path, line: str) -> None:
     sound = [Noted(text="before"), Finished(text="done", details={"rows": 3})]
     first, last = map(event_to_line, sound)
     (job.folder / "events.jsonl").write_text(f"{first}{line}\n{last}")
-    assert [event for event in follow(job) if event is not None] == sound
+    assert [event for event in job.events() if event is not None] == sound
 
 
 def test_events_of_jobs_that_an_earlier_release_started_are_read() -> None:

@@ -43,16 +43,16 @@ def test_a_label_that_is_added_is_new_and_active(table: LabelTable) -> None:
 
 
 def test_ids_follow_the_highest_until_there_are_none() -> None:
-    table = LabelTable.of().add(label=8)
+    table = LabelTable.fresh().add(label=8)
     assert table.add().active == 9
     assert table.add(limit=8).active == 2
     assert table.add(label=MAX_LABEL).add().active == 2
     with pytest.raises(InputError, match="cannot be added"):
-        LabelTable.of().add(limit=1).add(label=1)
+        LabelTable.fresh().add(limit=1).add(label=1)
 
 
 def test_properties() -> None:
-    table = LabelTable.of().add("liver", 4).change(4, locked=True)
+    table = LabelTable.fresh().add("liver", 4).change(4, locked=True)
     assert table.locked == (4,)
     assert table[4] == Label(4, "liver", PALETTE[3], True)
     assert [entry.id for entry in table.add(label=2)] == [1, 2, 4]
@@ -75,7 +75,7 @@ def test_properties() -> None:
 )
 def test_what_cannot_be(action: Any) -> None:
     with pytest.raises(InputError):
-        action(LabelTable.of())
+        action(LabelTable.fresh())
 
 
 GOOD = {"id": 1, "name": "a", "colour": "#102030", "locked": False}

@@ -24,7 +24,7 @@ from napari_samri.atomic import replacing
 from napari_samri.codec import any_object, list_of, number, read_each, read_json, record, text
 from napari_samri.errors import InputError, MissingFileError, StoreError
 from napari_samri.jobs.child import CHILD_NICENESS, SETTINGS
-from napari_samri.jobs.events import Failed, Stopped, is_last
+from napari_samri.jobs.events import Failed, Stopped, is_last, never
 from napari_samri.jobs.job_folder import (
     EVENTS,
     JOB,
@@ -40,11 +40,11 @@ from napari_samri.jobs.job_folder import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from napari_samri.codec import Reader
-    from napari_samri.jobs.events import Event
+    from napari_samri.jobs.events import Cancel, Event
 
 logger = logging.getLogger(__name__)
 
@@ -129,6 +129,19 @@ class Job:
         elif (pid := process_of(self.folder)) is not None:
             with suppress(OSError):  # it has ended meanwhile
                 os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    def events(self, stop: Cancel = never) -> Iterator[Event | None]:
+        """Yield its events from the first to the last, as they come, and None where none is new.
+
+        The last one is always one that `is_last`, unless `stop` says so before.
+        """
+        watch = JobWatch(self)
+        while not stop():
+            yield from watch.look()
+            if watch.ended:
+                return
+            yield None
+            time.sleep(POLL_SECONDS)
 
     def forget(self) -> None:
         """Delete the folder of an ended job.

@@ -67,7 +67,7 @@ class Document:
 
     drawn: Mapping[Plane, PromptSet] = field(default_factory=dict)
     reopened: Mapping[Plane, Reopened] = field(default_factory=dict)
-    table: LabelTable = field(default_factory=LabelTable.of)
+    table: LabelTable = field(default_factory=LabelTable.fresh)
     commits: tuple[Commit, ...] = ()
 
     def prompts(self, plane: Plane) -> PromptSet:

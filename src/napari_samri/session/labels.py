@@ -120,7 +120,12 @@ class LabelTable:
         self[self.active]
 
     @classmethod
-    def of(cls, ids: Iterable[int] = (1,)) -> LabelTable:
+    def fresh(cls) -> LabelTable:
+        """Return a table with one label."""
+        return cls.of((1,))
+
+    @classmethod
+    def of(cls, ids: Iterable[int]) -> LabelTable:
         """Return a table of labels with these different ids, the lowest of which is active.
 
         Raises
